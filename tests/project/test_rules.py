@@ -124,7 +124,7 @@ LEFT_ALONE = {
         "rows = await session.execute(update(Queue).where(Queue.id.in_(select(Due.id))).returning(Queue.id))",
         (
             "async def f(session, debtor):\n    query = select(Invoice)\n    if debtor:\n"
-            "        query = query.where(Invoice.debtor_id == debtor)\n    return await session.scalars(query.limit(50))"
+            "        query = query.where(Invoice.debtor_id == 1)\n    return await session.scalars(query.limit(50))"
         ),
         "rows = await session.execute(union_all(select(A), select(B)).limit(10))",
         "rows = await page(session, select(Invoice), limit=50)",
