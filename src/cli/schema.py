@@ -1,0 +1,27 @@
+"""Every table of the product in one metadata: for migrations and for the tests that look at all tables."""
+
+import billing_connectors.models
+import casework.models
+import dunning.models
+import messaging.models
+import receivables.models
+import storage.access_log
+import storage.blobs
+import storage.clocks
+import storage.encryption
+import storage.events
+import storage.idempotency
+import storage.jobs
+import storage.reactions
+import storage.relay
+import tenants.models
+import webhooks.models
+from storage.base import Base
+
+MODULES = (
+    billing_connectors.models, casework.models, dunning.models, messaging.models, receivables.models,
+    storage.access_log, storage.blobs, storage.clocks, storage.encryption, storage.events, storage.idempotency,
+    storage.jobs, storage.reactions, storage.relay, tenants.models, webhooks.models,
+)  # fmt: skip
+
+metadata = Base.metadata

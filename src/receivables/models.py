@@ -1,0 +1,307 @@
+"""Tables of the receivables ledger."""
+
+from datetime import date, datetime
+from enum import StrEnum
+from uuid import UUID
+
+from sqlalchemy import Boolean, CheckConstraint, Date, Index, LargeBinary, Text, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from storage.base import Base, TenantRow, TextEnum, belongs_to, money, one_of
+
+
+class DebtorKind(StrEnum):
+    """Rules of conduct and of law differ for a person."""
+
+    COMPANY = "company"
+    PERSON = "person"
+
+
+class DocumentState(StrEnum):
+    """The document axis; settlement and overdue are derived, never kept here."""
+
+    DRAFT = "draft"
+    OPEN = "open"
+    VOID = "void"
+    WRITTEN_OFF = "written_off"
+
+
+class DueOnSource(StrEnum):
+    """Where a due date comes from, best first."""
+
+    DOCUMENT = "document"
+    TERMS = "terms"
+    DEFAULT = "default"
+    NONE = "none"
+
+
+class ReceiptState(StrEnum):
+    """Provisional money (a debit in process, an announced transfer) may still not arrive."""
+
+    PROVISIONAL = "provisional"
+    FINAL = "final"
+    REVERSED = "reversed"
+
+
+class Creditor(TenantRow, Base):
+    """A legal entity of the tenant, in whose name invoices stand."""
+
+    __tablename__ = "creditor"
+    __table_args__ = (
+        Index("uq_creditor_external_id", "tenant_id", "external_id", unique=True),
+    )
+
+    external_id: Mapped[str | None] = mapped_column(Text)
+    name: Mapped[str] = mapped_column(Text)
+    zone: Mapped[str] = mapped_column(Text)  # IANA: whose day a due date is
+    language: Mapped[str] = mapped_column(Text)
+    country: Mapped[str] = mapped_column(Text)
+    currency: Mapped[str] = mapped_column(Text)
+    address: Mapped[str | None] = mapped_column(Text)
+    reply_to: Mapped[str | None] = mapped_column(Text)
+    iban: Mapped[str | None] = mapped_column(Text)
+    bic: Mapped[str | None] = mapped_column(Text)
+
+
+class CreditorIdentifier(Base):
+    """A legal id of a creditor (siren, siret, vat, or an ISO 6523 scheme): how its documents are recognised."""
+
+    __tablename__ = "creditor_identifier"
+    __table_args__ = (belongs_to("creditor"),)
+
+    tenant_id: Mapped[UUID] = mapped_column(primary_key=True)
+    scheme: Mapped[str] = mapped_column(Text, primary_key=True)
+    value: Mapped[str] = mapped_column(Text, primary_key=True)
+    creditor_id: Mapped[UUID]
+
+
+class Debtor(TenantRow, Base):
+    """Who owes."""
+
+    __tablename__ = "debtor"
+    __table_args__ = (
+        belongs_to("debtor", "merged_into_id"),
+        one_of("kind", DebtorKind),
+        Index("uq_debtor_external_id", "tenant_id", "external_id", unique=True),
+        Index("ix_debtor_name_folded", "tenant_id", "name_folded", "id", postgresql_ops={"name_folded": "text_pattern_ops"}),
+    )
+
+    external_id: Mapped[str | None] = mapped_column(Text)
+    kind: Mapped[DebtorKind] = mapped_column(TextEnum(DebtorKind))
+    name: Mapped[str] = mapped_column(Text)
+    name_folded: Mapped[str] = mapped_column(Text)
+    language: Mapped[str | None] = mapped_column(Text)
+    zone: Mapped[str | None] = mapped_column(Text)
+    country: Mapped[str | None] = mapped_column(Text)
+    address: Mapped[str | None] = mapped_column(Text)
+    email: Mapped[str | None] = mapped_column(Text)
+    merged_into_id: Mapped[UUID | None]
+    insolvent_on: Mapped[date | None] = mapped_column(Date)  # insolvency or death: nothing more is sent
+
+
+class DebtorIdentifier(Base):
+    """A legal id by which debtors are matched across sources."""
+
+    __tablename__ = "debtor_identifier"
+    __table_args__ = (belongs_to("debtor"), Index("ix_debtor_identifier_debtor", "tenant_id", "debtor_id"))
+
+    tenant_id: Mapped[UUID] = mapped_column(primary_key=True)
+    scheme: Mapped[str] = mapped_column(Text, primary_key=True)
+    value: Mapped[str] = mapped_column(Text, primary_key=True)
+    debtor_id: Mapped[UUID]
+
+
+class Contact(TenantRow, Base):
+    """A person or mailbox of a debtor that messages go to."""
+
+    __tablename__ = "contact"
+    __table_args__ = (belongs_to("debtor"), Index("ix_contact_debtor", "tenant_id", "debtor_id", "id"))
+
+    debtor_id: Mapped[UUID]
+    name: Mapped[str | None] = mapped_column(Text)
+    email: Mapped[str | None] = mapped_column(Text)
+    language: Mapped[str | None] = mapped_column(Text)
+    zone: Mapped[str | None] = mapped_column(Text)
+    billing: Mapped[bool] = mapped_column(Boolean, default=True)  # receives reminders
+    archived_at: Mapped[datetime | None]
+
+
+class SourceLink(Base):
+    """What an object is called in a source; many names may lead to one object."""
+
+    __tablename__ = "source_link"
+    __table_args__ = (Index("ix_source_link_object", "tenant_id", "object_id"),)
+
+    tenant_id: Mapped[UUID] = mapped_column(primary_key=True)
+    source: Mapped[str] = mapped_column(Text, primary_key=True)
+    kind: Mapped[str] = mapped_column(Text, primary_key=True)
+    external_id: Mapped[str] = mapped_column(Text, primary_key=True)
+    object_id: Mapped[UUID]
+    content_hash: Mapped[bytes | None] = mapped_column(LargeBinary)  # unchanged content changes nothing
+
+
+class Invoice(TenantRow, Base):
+    """What a creditor has billed a debtor."""
+
+    __tablename__ = "invoice"
+    __table_args__ = (
+        belongs_to("creditor"),
+        belongs_to("debtor"),
+        one_of("document", DocumentState),
+        one_of("due_on_source", DueOnSource),
+        money("total_minor"),
+        money("prepaid_minor"),
+        money("balance_minor"),
+        CheckConstraint("currency ~ '^[A-Z]{3}$'", name="currency_form"),
+        Index("uq_invoice_number", "tenant_id", "creditor_id", "number", "issue_year", unique=True),
+        Index("uq_invoice_external_id", "tenant_id", "external_id", unique=True),
+        Index("ix_invoice_debtor", "tenant_id", "debtor_id", "id"),
+        Index("ix_invoice_issued", "tenant_id", "issued_on", "id"),
+    )
+
+    creditor_id: Mapped[UUID]
+    debtor_id: Mapped[UUID]
+    external_id: Mapped[str | None] = mapped_column(Text)
+    number: Mapped[str] = mapped_column(Text)
+    issue_year: Mapped[int]
+    issued_on: Mapped[date] = mapped_column(Date)
+    due_on: Mapped[date | None] = mapped_column(Date)
+    due_on_source: Mapped[DueOnSource] = mapped_column(TextEnum(DueOnSource))
+    currency: Mapped[str] = mapped_column(Text)
+    total_minor: Mapped[int]
+    prepaid_minor: Mapped[int] = mapped_column(default=0)  # settled before we knew the invoice
+    balance_minor: Mapped[int]  # derived: what is left to pay
+    document: Mapped[DocumentState] = mapped_column(TextEnum(DocumentState))
+    purchase_order: Mapped[str | None] = mapped_column(Text)
+    payment_terms: Mapped[str | None] = mapped_column(Text)
+    direct_debit_on: Mapped[date | None] = mapped_column(Date)  # announced by the document: no chasing before it
+    source: Mapped[str] = mapped_column(Text)
+    source_rank: Mapped[int]  # how rich the best source is: a poorer one never erases its facts
+    known_at: Mapped[datetime]
+
+
+class Instalment(TenantRow, Base):
+    """A due line of an invoice: what is chased."""
+
+    __tablename__ = "instalment"
+    __table_args__ = (
+        belongs_to("invoice"),
+        belongs_to("debtor"),
+        money("amount_minor"),
+        money("balance_minor"),
+        Index("uq_instalment_place", "tenant_id", "invoice_id", "place", unique=True),
+        Index("ix_instalment_open", "tenant_id", "debtor_id", postgresql_where=text("balance_minor > 0")),
+    )
+
+    invoice_id: Mapped[UUID]
+    debtor_id: Mapped[UUID]
+    place: Mapped[int]  # 1, 2, …
+    due_on: Mapped[date | None] = mapped_column(Date)
+    amount_minor: Mapped[int]
+    balance_minor: Mapped[int]  # derived
+
+
+class CreditNote(TenantRow, Base):
+    """What a creditor gives back; it settles invoices by allocations."""
+
+    __tablename__ = "credit_note"
+    __table_args__ = (
+        belongs_to("creditor"),
+        belongs_to("debtor"),
+        one_of("document", DocumentState),
+        money("total_minor"),
+        money("remaining_minor"),
+        Index("uq_credit_note_number", "tenant_id", "creditor_id", "number", "issue_year", unique=True),
+        Index("uq_credit_note_external_id", "tenant_id", "external_id", unique=True),
+        Index("ix_credit_note_debtor", "tenant_id", "debtor_id", "id"),
+    )
+
+    creditor_id: Mapped[UUID]
+    debtor_id: Mapped[UUID]
+    external_id: Mapped[str | None] = mapped_column(Text)
+    number: Mapped[str] = mapped_column(Text)
+    issue_year: Mapped[int]
+    issued_on: Mapped[date] = mapped_column(Date)
+    currency: Mapped[str] = mapped_column(Text)
+    total_minor: Mapped[int]
+    remaining_minor: Mapped[int]  # derived: what is left to use
+    document: Mapped[DocumentState] = mapped_column(TextEnum(DocumentState))
+    source: Mapped[str] = mapped_column(Text)
+    source_rank: Mapped[int]
+    known_at: Mapped[datetime]
+
+
+class Receipt(TenantRow, Base):
+    """Money that arrived (or is on its way: provisional)."""
+
+    __tablename__ = "receipt"
+    __table_args__ = (
+        belongs_to("creditor"),
+        belongs_to("debtor"),
+        one_of("state", ReceiptState),
+        money("amount_minor", 1),
+        money("unapplied_minor"),
+        Index("uq_receipt_external_id", "tenant_id", "external_id", unique=True),
+        Index("ix_receipt_debtor", "tenant_id", "debtor_id", "id"),
+    )
+
+    creditor_id: Mapped[UUID]
+    debtor_id: Mapped[UUID]
+    external_id: Mapped[str | None] = mapped_column(Text)
+    currency: Mapped[str] = mapped_column(Text)
+    amount_minor: Mapped[int]
+    unapplied_minor: Mapped[int]  # derived
+    state: Mapped[ReceiptState] = mapped_column(TextEnum(ReceiptState))
+    method: Mapped[str | None] = mapped_column(Text)
+    reference: Mapped[str | None] = mapped_column(Text)
+    source: Mapped[str] = mapped_column(Text)
+    effective_on: Mapped[date] = mapped_column(Date)
+    known_at: Mapped[datetime]
+
+
+class Reversal(TenantRow, Base):
+    """Money that went back, wholly: a bounced debit, a chargeback, a mistake. Append-only."""
+
+    __tablename__ = "reversal"
+    __table_args__ = (
+        belongs_to("receipt"),
+        money("amount_minor", 1),
+        Index("uq_reversal_receipt", "tenant_id", "receipt_id", unique=True),
+    )
+
+    receipt_id: Mapped[UUID]
+    amount_minor: Mapped[int]
+    reason: Mapped[str] = mapped_column(Text)
+    effective_on: Mapped[date] = mapped_column(Date)
+    known_at: Mapped[datetime]
+
+
+class Allocation(TenantRow, Base):
+    """Which money or credit note settles which instalment. Append-only: undoing is a row of its own."""
+
+    __tablename__ = "allocation"
+    __table_args__ = (
+        belongs_to("receipt"),
+        belongs_to("credit_note"),
+        belongs_to("instalment"),
+        belongs_to("invoice"),
+        belongs_to("allocation", "undoes_id"),
+        CheckConstraint("(receipt_id is null) <> (credit_note_id is null)", name="one_source"),
+        CheckConstraint("(undoes_id is null) = (amount_minor > 0) and amount_minor <> 0", name="sign"),
+        CheckConstraint("abs(amount_minor) <= 9007199254740991", name="amount_bounds"),
+        Index("uq_allocation_undoes", "tenant_id", "undoes_id", unique=True),
+        Index("ix_allocation_receipt", "tenant_id", "receipt_id"),
+        Index("ix_allocation_credit_note", "tenant_id", "credit_note_id"),
+        Index("ix_allocation_instalment", "tenant_id", "instalment_id"),
+        Index("ix_allocation_invoice", "tenant_id", "invoice_id"),
+    )
+
+    receipt_id: Mapped[UUID | None]
+    credit_note_id: Mapped[UUID | None]
+    invoice_id: Mapped[UUID]
+    instalment_id: Mapped[UUID]
+    debtor_id: Mapped[UUID]
+    amount_minor: Mapped[int]
+    undoes_id: Mapped[UUID | None]
+    effective_on: Mapped[date] = mapped_column(Date)
+    known_at: Mapped[datetime]

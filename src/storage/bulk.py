@@ -1,0 +1,42 @@
+"""Write many rows in one statement: `insert … select from unnest`, which row-level security allows and COPY does not."""
+
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+from typing import Any, Final
+
+from sqlalchemy import Table, TextClause, text
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from storage.base import Base
+
+CHUNK: Final = 5_000
+_DIALECT: Final = postgresql.dialect()  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType, reportCallIssue]
+
+
+async def insert_rows(
+    session: AsyncSession,
+    model: type[Base],
+    columns: Sequence[str],
+    rows: Iterable[Sequence[Any]],  # Any: one value per column, of that column's type
+    *,
+    on_conflict: str = "",
+) -> None:
+    """Insert rows given as tuples in the order of `columns`; `on_conflict` is a clause of our own, never input."""
+    batch = list(rows)
+    if not batch:
+        return
+    statement = _statement(model, tuple(columns), on_conflict)
+    for start in range(0, len(batch), CHUNK):
+        arrays = zip(*batch[start : start + CHUNK], strict=True)
+        await session.execute(statement, {f"c{place}": list(values) for place, values in enumerate(arrays)})
+
+
+@lru_cache(maxsize=200)
+def _statement(model: type[Base], columns: tuple[str, ...], on_conflict: str) -> TextClause:
+    table = model.__table__
+    assert isinstance(table, Table)  # noqa: S101 - narrows the type: our models are tables
+    types = [table.c[column].type.compile(_DIALECT) for column in columns]
+    arrays = ", ".join(f"cast(:c{place} as {kind.lower()}[])" for place, kind in enumerate(types))
+    names = ", ".join(columns)
+    return text(f"insert into {table.fullname} ({names}) select * from unnest({arrays}) {on_conflict}")  # noqa: S608 # allow: f-string-sql, names come from our models
