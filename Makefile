@@ -32,7 +32,7 @@ setup: .venv/dev.stamp ## Build .venv with everything (the other targets do what
 	@touch $@
 
 .venv/%.stamp: requirements/%.txt pyproject.toml .venv/build.stamp
-	@$(BIN)/uv pip install -q --python $(BIN)/python --require-hashes -r $< 2>.venv/uv.log \
+	@$(BIN)/uv pip install -q --system-certs --python $(BIN)/python --require-hashes -r $< 2>.venv/uv.log \
 		|| $(BIN)/python -m pip install -qq --disable-pip-version-check --require-hashes -r $<
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
