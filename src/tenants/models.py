@@ -79,7 +79,7 @@ class Tenant(Base):
 
 
 class KillSwitch(Base):
-    """A tenant's own switches: `tenant`, or `channel:<name>`; the rows exist from the start, so that they can be locked."""
+    """A tenant's own switches: `tenant` or `channel:<name>`; its rows exist from the start, to be locked."""
 
     __tablename__ = "kill_switch"
 
