@@ -23,7 +23,7 @@ from support.servers import postgres_15
 ROOT: Final = Path(__file__).resolve().parents[2]
 EMBEDDED: Final = "embedded"
 POSTGRES_15: Final = "postgres_15"
-LOGIN_ROLES: Final[tuple[str, ...]] = (APP, DISPATCHER, PUMP, ADMIN)
+LOGIN_ROLES: Final = (APP, DISPATCHER, PUMP, ADMIN)
 PASSWORD: Final = "relance-test"  # of the roles on a server that is not ours: the same for every run at once
 
 
@@ -118,6 +118,6 @@ def _describe(embedded: servers.Embedded) -> Cluster:
     if external is None:
         missing[POSTGRES_15] = reason
     else:
-        passwords = dict.fromkeys(LOGIN_ROLES, PASSWORD)
+        passwords: dict[str, str] = dict.fromkeys(LOGIN_ROLES, PASSWORD)
         databases[POSTGRES_15] = Server(name=POSTGRES_15, superuser_url=external, passwords=passwords)
     return Cluster(databases=databases, redis_url=embedded.redis_url, missing=missing)
