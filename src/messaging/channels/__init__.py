@@ -1,0 +1,1 @@
+"""Ways to reach a recipient: one subpackage each, all behind `port.Channel`."""
