@@ -180,6 +180,14 @@ def tables() -> None:
         schema="app",
     )
     op.create_index(
+        "ix_debtor_merged",
+        "debtor",
+        ["tenant_id", "merged_into_id"],
+        unique=False,
+        schema="app",
+        postgresql_where=sa.text("merged_into_id is not null"),
+    )
+    op.create_index(
         "ix_debtor_name_folded",
         "debtor",
         ["tenant_id", "name_folded", "id"],
@@ -772,8 +780,10 @@ def tables() -> None:
         sa.Column("issued_on", sa.Date(), nullable=False),
         sa.Column("currency", sa.Text(), nullable=False),
         sa.Column("total_minor", sa.BigInteger(), nullable=False),
+        sa.Column("used_minor", sa.BigInteger(), nullable=False),
         sa.Column("remaining_minor", sa.BigInteger(), nullable=False),
         sa.Column("document", sa.Text(), nullable=False),
+        sa.Column("void_reason", sa.Text(), nullable=True),
         sa.Column("source", sa.Text(), nullable=False),
         sa.Column("source_rank", sa.BigInteger(), nullable=False),
         sa.Column("known_at", sa.DateTime(timezone=True), nullable=False),
@@ -786,6 +796,11 @@ def tables() -> None:
         sa.CheckConstraint(
             "document in ('draft', 'open', 'void', 'written_off')", name=op.f("ck_credit_note_document_known")
         ),
+        sa.CheckConstraint(
+            "void_reason in ('cancelled', 'duplicate', 'error', 'replaced', 'gone', 'other')",
+            name=op.f("ck_credit_note_void_reason_known"),
+        ),
+        sa.CheckConstraint("used_minor between 0 and 9007199254740991", name=op.f("ck_credit_note_used_minor_bounds")),
         sa.CheckConstraint(
             "remaining_minor between 0 and 9007199254740991", name=op.f("ck_credit_note_remaining_minor_bounds")
         ),
@@ -864,6 +879,7 @@ def tables() -> None:
         sa.Column("prepaid_minor", sa.BigInteger(), nullable=False),
         sa.Column("balance_minor", sa.BigInteger(), nullable=False),
         sa.Column("document", sa.Text(), nullable=False),
+        sa.Column("void_reason", sa.Text(), nullable=True),
         sa.Column("purchase_order", sa.Text(), nullable=True),
         sa.Column("payment_terms", sa.Text(), nullable=True),
         sa.Column("direct_debit_on", sa.Date(), nullable=True),
@@ -879,6 +895,10 @@ def tables() -> None:
         sa.CheckConstraint("currency ~ '^[A-Z]{3}$'", name=op.f("ck_invoice_currency_form")),
         sa.CheckConstraint(
             "document in ('draft', 'open', 'void', 'written_off')", name=op.f("ck_invoice_document_known")
+        ),
+        sa.CheckConstraint(
+            "void_reason in ('cancelled', 'duplicate', 'error', 'replaced', 'gone', 'other')",
+            name=op.f("ck_invoice_void_reason_known"),
         ),
         sa.CheckConstraint(
             "due_on_source in ('document', 'terms', 'default', 'none')", name=op.f("ck_invoice_due_on_source_known")
@@ -1213,6 +1233,7 @@ def tables() -> None:
         sa.Column("starts_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("ends_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("on_end", sa.Text(), nullable=False),
+        sa.Column("ended_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("known_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("tenant_id", sa.Uuid(), nullable=False),
         sa.Column("id", sa.Uuid(), nullable=False),

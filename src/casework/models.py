@@ -85,6 +85,7 @@ class Hold(TenantRow, Base):
     starts_at: Mapped[datetime]
     ends_at: Mapped[datetime | None]
     on_end: Mapped[OnEnd] = mapped_column(TextEnum(OnEnd))
+    ended_at: Mapped[datetime | None]  # its end has been told, by release or by time: told once
     known_at: Mapped[datetime]
 
 

@@ -35,6 +35,17 @@ class DueOnSource(StrEnum):
     NONE = "none"
 
 
+class VoidReason(StrEnum):
+    """Why a document no longer counts."""
+
+    CANCELLED = "cancelled"
+    DUPLICATE = "duplicate"
+    ERROR = "error"
+    REPLACED = "replaced"
+    GONE = "gone"  # from its source, which no longer knows it
+    OTHER = "other"
+
+
 class ReceiptState(StrEnum):
     """Provisional money (a debit in process, an announced transfer) may still not arrive."""
 
@@ -83,6 +94,7 @@ class Debtor(TenantRow, Base):
         belongs_to("debtor", "merged_into_id"),
         one_of("kind", DebtorKind),
         Index("uq_debtor_external_id", "tenant_id", "external_id", unique=True),
+        Index("ix_debtor_merged", "tenant_id", "merged_into_id", postgresql_where=text("merged_into_id is not null")),
         Index("ix_debtor_name_folded", "tenant_id", "name_folded", "id", postgresql_ops={"name_folded": "text_pattern_ops"}),
     )
 
@@ -148,6 +160,7 @@ class Invoice(TenantRow, Base):
         belongs_to("creditor"),
         belongs_to("debtor"),
         one_of("document", DocumentState),
+        one_of("void_reason", VoidReason),
         one_of("due_on_source", DueOnSource),
         money("total_minor"),
         money("prepaid_minor"),
@@ -172,6 +185,7 @@ class Invoice(TenantRow, Base):
     prepaid_minor: Mapped[int] = mapped_column(default=0)  # settled before we knew the invoice
     balance_minor: Mapped[int]  # derived: what is left to pay
     document: Mapped[DocumentState] = mapped_column(TextEnum(DocumentState))
+    void_reason: Mapped[VoidReason | None] = mapped_column(TextEnum(VoidReason))
     purchase_order: Mapped[str | None] = mapped_column(Text)
     payment_terms: Mapped[str | None] = mapped_column(Text)
     direct_debit_on: Mapped[date | None] = mapped_column(Date)  # announced by the document: no chasing before it
@@ -209,7 +223,9 @@ class CreditNote(TenantRow, Base):
         belongs_to("creditor"),
         belongs_to("debtor"),
         one_of("document", DocumentState),
+        one_of("void_reason", VoidReason),
         money("total_minor"),
+        money("used_minor"),
         money("remaining_minor"),
         Index("uq_credit_note_number", "tenant_id", "creditor_id", "number", "issue_year", unique=True),
         Index("uq_credit_note_external_id", "tenant_id", "external_id", unique=True),
@@ -224,8 +240,10 @@ class CreditNote(TenantRow, Base):
     issued_on: Mapped[date] = mapped_column(Date)
     currency: Mapped[str] = mapped_column(Text)
     total_minor: Mapped[int]
+    used_minor: Mapped[int] = mapped_column(default=0)  # used or paid out before we knew the credit note
     remaining_minor: Mapped[int]  # derived: what is left to use
     document: Mapped[DocumentState] = mapped_column(TextEnum(DocumentState))
+    void_reason: Mapped[VoidReason | None] = mapped_column(TextEnum(VoidReason))
     source: Mapped[str] = mapped_column(Text)
     source_rank: Mapped[int]
     known_at: Mapped[datetime]
