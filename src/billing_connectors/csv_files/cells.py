@@ -76,7 +76,7 @@ def decimal_of(texts: Iterable[str]) -> Decimal | None:
     """The decimal mark that a column's amounts show, where any shows it and none shows the other."""
     shown: set[Decimal] = set()
     for text in texts:
-        possible = [mark for mark in DECIMALS if _is_amount(text, mark)]
+        possible: list[Decimal] = [mark for mark in DECIMALS if _is_amount(text, mark)]
         if len(possible) == 1:
             shown.add(possible[0])
     return shown.pop() if len(shown) == 1 else None

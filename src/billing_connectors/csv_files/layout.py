@@ -34,7 +34,7 @@ class Layout(Struct, frozen=True, kw_only=True):
 def layout_of(content: bytes, mapping: CsvMapping) -> Layout:
     """The layout, or the reason why this file cannot be read with the mapping."""
     encoding = encoding_of(content, mapping.encoding)
-    fields = {comparable(header): field for header, field in mapping.columns.items()}
+    fields: dict[str, Field] = {comparable(header): field for header, field in mapping.columns.items()}
     delimiters = DELIMITERS if mapping.delimiter == "auto" else (mapping.delimiter,)
     best: tuple[str, Record, dict[Field, int]] | None = None
     nearest: set[Field] = set()

@@ -39,7 +39,7 @@ def read_csv(content: bytes, mapping: CsvMapping) -> Iterator[Row]:
     except Rejected as rejected:
         yield Row(1, rejected.refusal)
         return
-    kinds = {comparable(word): kind for word, kind in mapping.kinds.items()}
+    kinds: dict[str, RowKind] = {comparable(word): kind for word, kind in mapping.kinds.items()}
     for record in records(content, layout.encoding, layout.delimiter):
         if record.line <= layout.header_line:
             continue

@@ -4,8 +4,9 @@ from collections.abc import Iterable
 from datetime import date
 from typing import Literal
 
-from billing_connectors.documents.canonical import Document, DueOnSource, Kind, LegalId, Refusal
 from msgspec import Struct
+
+from billing_connectors.documents.canonical import Document, DueOnSource, Kind, LegalId, Refusal
 
 Status = Literal["imported", "updated", "unchanged", "rejected", "quarantined"]
 
