@@ -63,6 +63,11 @@ class Names(AbstractResolver):
         return
 
 
+@pytest.fixture(scope="module", params=[False, True], ids=["asyncio", "uvloop"])
+def anyio_backend(request: pytest.FixtureRequest) -> tuple[str, dict[str, bool]]:
+    return "asyncio", {"use_uvloop": bool(request.param)}  # their errors differ, and production has the second
+
+
 @pytest.fixture
 async def receiver() -> AsyncGenerator[Receiver]:
     async with open_receiver() as opened:

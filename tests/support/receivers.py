@@ -83,6 +83,7 @@ class Exchange:
 
     receiver: Receiver
     request: Received
+    reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
 
     async def send(self, data: bytes) -> None:
@@ -123,10 +124,19 @@ def redirect(location: str, code: int = 302) -> Behaviour:
 
 
 def hang() -> Behaviour:
-    """Answer nothing until the receiver is released, then 204."""
+    """Answer nothing until the receiver is released or the caller is gone, then 204; the ledger has it at once."""
 
     async def act(exchange: Exchange) -> None:
-        await exchange.receiver.released.wait()
+        released = asyncio.ensure_future(exchange.receiver.released.wait())
+        gone = asyncio.ensure_future(exchange.reader.read(1))
+        try:
+            await asyncio.wait({released, gone}, return_when=asyncio.FIRST_COMPLETED)
+            if gone.done():
+                raise ConnectionResetError
+        finally:
+            released.cancel()
+            gone.cancel()
+            await asyncio.wait({released, gone})
         await exchange.send(head_of(204, {}))
 
     return Behaviour(act, accepts=True)
@@ -229,7 +239,7 @@ async def _answer_one(receiver: Receiver, reader: asyncio.StreamReader, writer: 
     if behaviour.accepts and request.verified:
         receiver.accepted.append(request)
     try:
-        await behaviour.act(Exchange(receiver, request, writer))
+        await behaviour.act(Exchange(receiver, request, reader, writer))
     finally:
         receiver.at_once[path] -= 1
     return not behaviour.closes
