@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from sqlalchemy import Table, TextClause, text
 from sqlalchemy.dialects import postgresql
@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from storage.base import Base
 
 CHUNK: Final = 5_000
-_DIALECT: Final = postgresql.dialect()  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType, reportCallIssue]
+_DIALECT: Final = postgresql.dialect()
 
 
 async def insert_rows(
@@ -34,9 +34,8 @@ async def insert_rows(
 
 @lru_cache(maxsize=200)
 def _statement(model: type[Base], columns: tuple[str, ...], on_conflict: str) -> TextClause:
-    table = model.__table__
-    assert isinstance(table, Table)  # noqa: S101 - narrows the type: our models are tables
-    types = [table.c[column].type.compile(_DIALECT) for column in columns]
-    arrays = ", ".join(f"cast(:c{place} as {kind.lower()}[])" for place, kind in enumerate(types))
+    table = cast("Table", model.__table__)
+    types = [str(table.columns[column].type.compile(_DIALECT)).lower() for column in columns]
+    arrays = ", ".join(f"cast(:c{place} as {kind}[])" for place, kind in enumerate(types))
     names = ", ".join(columns)
     return text(f"insert into {table.fullname} ({names}) select * from unnest({arrays}) {on_conflict}")  # noqa: S608 # allow: f-string-sql, names come from our models

@@ -4,6 +4,8 @@ Every ciphertext is bound to where it stands (`tenant|table|column|row|version`)
 Destroying a subject's row of `data_key` makes everything sealed under it unreadable: that is erasure.
 """
 
+import hashlib
+import hmac
 import os
 from collections.abc import Iterable
 from datetime import datetime
@@ -38,6 +40,10 @@ class KeyProvider(Protocol):
         """Decrypt a data key; raises SealBroken when it or its context was changed."""
         ...
 
+    def derive(self, purpose: str) -> bytes:
+        """A secret of 32 bytes for one purpose of this deployment (cursors, links), the same in every process."""
+        ...
+
 
 class SealBroken(Exception):  # noqa: N818 - reads as a sentence
     """A ciphertext does not belong where it stands, or was altered."""
@@ -48,7 +54,7 @@ class LocalKeyProvider:
 
     def __init__(self, path: Path) -> None:
         key = _read_or_make(path)
-        self._aead = AESGCM(key)
+        self._aead, self._key = AESGCM(key), key
         self.kek_id = f"local:{path.name}"
 
     def wrap(self, key: bytes, context: bytes) -> bytes:
@@ -57,6 +63,9 @@ class LocalKeyProvider:
 
     def unwrap(self, wrapped: bytes, context: bytes) -> bytes:
         return open_sealed(self._aead, wrapped, context)
+
+    def derive(self, purpose: str) -> bytes:
+        return hmac.new(self._key, b"derive|" + purpose.encode(), hashlib.sha256).digest()
 
 
 def _read_or_make(path: Path) -> bytes:

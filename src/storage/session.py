@@ -5,7 +5,7 @@
 the definer functions that resolve a credential or a slug; `OperatorSession` everything, as `relance_admin`, audited.
 """
 
-from typing import Any, Final, TypeVar, cast
+from typing import Final, TypeVar, cast
 from uuid import UUID
 
 from msgspec import Struct
@@ -82,7 +82,7 @@ def cause_of(session: TenantSession) -> Cause:
 
 def memory(session: TenantSession, kind: type[T]) -> T:
     """One object of a kind that lives as long as this unit of work (what it emitted, whom it locked)."""
-    info = cast("dict[Any, Any]", session.info)  # Any: SQLAlchemy's own type of `info`
+    info = session.info
     found = info.get(kind)
     if found is None:
         found = info[kind] = kind()

@@ -1,0 +1,49 @@
+"""Where the parts are put together: the registry of reactions and ports, sealed before anything is emitted."""
+
+from datetime import datetime
+from uuid import UUID
+
+import casework.holds
+import dunning.planning
+import dunning.reactions
+import tenants.advancing
+from casework.tasks import open_task
+from dunning.composing import DunningComposer
+from dunning.gating import DunningGate
+from messaging.sending import Sender
+from messaging.writing import SenderIdentity, Writer
+from storage.encryption import KeyRing
+from storage.registry import Registry
+from storage.session import TenantSession
+
+MODULES = (casework.holds, dunning.planning, dunning.reactions, tenants.advancing)
+
+
+async def open_dead_letter(session: TenantSession, queue: str, row_id: UUID, error: str, now: datetime) -> None:
+    """Work that was given up is somebody's task."""
+    await open_task(
+        session,
+        kind="dead_letter",
+        subject_id=row_id,
+        debtor_id=None,
+        title=f"Work of the queue '{queue}' has failed for good",
+        detail=error,
+        now=now,
+    )
+
+
+def build_registry() -> Registry:
+    """Everything that acts on a row without being called for it."""
+    registry = Registry()
+    registry.collect(*MODULES)
+    return registry.seal(gate=DunningGate(), on_dead=open_dead_letter)
+
+
+def build_sender(registry: Registry, keys: KeyRing, identity: SenderIdentity, public_url: str) -> Sender:
+    """What sending needs: the gate, who composes, how it is written."""
+    composer = DunningComposer(
+        link_secret=keys.provider.derive("unsubscribe"),
+        public_url=public_url,
+        fallback_reply_to=identity.from_address,
+    )
+    return Sender(registry.gate, composer, Writer(identity), keys)

@@ -1,0 +1,78 @@
+"""Keep child processes running: started again when they die, stopped together, none left behind.
+
+Each child holds the other end of a pipe as its standard input: when the parent is killed the pipe ends, and the child
+stops by itself, so that the next start finds the port free.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Sequence
+from types import FrameType
+from typing import Final
+
+import click
+
+POLL_S: Final = 0.5
+STOP_S: Final = 25.0
+RESTART_S: Final = 1.0
+CHILD: Final = "RELANCE_CHILD"  # set in the environment of a supervised child
+
+
+def supervise(commands: Sequence[Sequence[str]]) -> None:
+    """Run `relance <command>` for each, until SIGTERM or SIGINT; a child that dies is started again."""
+    stopping = threading.Event()
+
+    def end(_: int, __: FrameType | None) -> None:
+        stopping.set()
+
+    previous = {number: signal.signal(number, end) for number in (signal.SIGTERM, signal.SIGINT)}
+    children = {place: start(command) for place, command in enumerate(commands)}
+    try:
+        while not stopping.wait(POLL_S):
+            for place, child in children.items():
+                if child.poll() is not None:
+                    click.echo(f"{' '.join(commands[place])} ended with {child.returncode}; started again", err=True)
+                    stopping.wait(RESTART_S)
+                    children[place] = start(commands[place])
+    finally:
+        stop_all(list(children.values()))
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+def start(command: Sequence[str]) -> subprocess.Popen[bytes]:
+    """Start one child in a session of its own, so that Ctrl-C reaches it through us alone."""
+    program = [sys.executable, "-c", "from cli import main; main()", *command]
+    environment = os.environ | {CHILD: "1"}
+    return subprocess.Popen(  # noqa: S603 - our own program and words
+        program, start_new_session=True, stdin=subprocess.PIPE, env=environment
+    )
+
+
+def end_with_parent() -> None:
+    """In a supervised child: ask ourselves to stop when the parent is no more."""
+    if os.environ.get(CHILD) != "1":
+        return
+
+    def wait() -> None:
+        while sys.stdin.buffer.read(1):
+            pass
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=wait, daemon=True).start()
+
+
+def stop_all(children: Sequence[subprocess.Popen[bytes]]) -> None:
+    """Ask each to finish, then make sure."""
+    for child in children:
+        if child.poll() is None:
+            child.terminate()
+    for child in children:
+        try:
+            child.wait(STOP_S)
+        except subprocess.TimeoutExpired:
+            child.kill()
+            child.wait(STOP_S)

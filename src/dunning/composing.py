@@ -1,0 +1,165 @@
+"""What a dunning message says: the letter behind its parts. Fills `messaging.ports.Composer`."""
+
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime
+from typing import cast
+from uuid import UUID
+
+from sqlalchemy import select
+
+from dunning.models import Course, Notice
+from dunning.policies import bodies
+from dunning.rules import PolicyBody, Step, Tone
+from kernel import ids
+from kernel.clock import day_of
+from messaging import letters
+from messaging.letters import LANGUAGES, TONES, Letter, LetterRefused, Line, Section
+from messaging.models import Message
+from messaging.opt_outs import Link, token
+from messaging.ports import Composed
+from receivables.facts import ContactFacts, CreditorFacts, DebtFacts, billing_contacts, creditor_facts, debt_facts
+from storage.session import TenantSession, tenant_of
+
+
+class DunningComposer:
+    """Writes letters from notices; knows the public address that links lead to."""
+
+    def __init__(self, *, link_secret: bytes, public_url: str, fallback_reply_to: str) -> None:
+        self._secret, self._public_url, self._reply_to = link_secret, public_url, fallback_reply_to
+
+    async def compose(
+        self, session: TenantSession, wanted: Sequence[tuple[Message, Sequence[UUID]]], now: datetime
+    ) -> Mapping[UUID, Composed]:
+        """The letter of each message; one that contradicts itself is left out and withdrawn."""
+        if not wanted:
+            return {}
+        notices = await _notices(session, [part for _, parts in wanted for part in parts])
+        debts = await debt_facts(session, [notice.instalment_id for notice in notices.values()])
+        steps = await _steps(session, notices)
+        creditors = await creditor_facts(session, {message.creditor_id for message, _ in wanted})
+        contacts = await billing_contacts(session, {message.debtor_id for message, _ in wanted})
+        written: dict[UUID, Composed] = {}
+        for message, parts in wanted:
+            contact = _contact(contacts.get(message.debtor_id, ()), message.contact_id)
+            if contact is None or contact.email is None:
+                continue
+            said = [(notices[part], debts[notices[part].instalment_id], steps[part]) for part in parts]
+            try:
+                written[message.id] = self._write(session, message, contact, creditors[message.creditor_id], said, now)
+            except LetterRefused:
+                continue
+        return written
+
+    def _write(
+        self,
+        session: TenantSession,
+        message: Message,
+        contact: ContactFacts,
+        creditor: CreditorFacts,
+        said: Sequence[tuple[Notice, DebtFacts, Step]],
+        now: datetime,
+    ) -> Composed:
+        highest = max(said, key=lambda item: item[0].level)
+        first = said[0][1]
+        day = day_of(now, contact.zone or first.debtor_zone or creditor.zone)
+        level = highest[0].level
+        letter = Letter(
+            creditor=_creditor(creditor, self._reply_to),
+            debtor=letters.Debtor(name=first.debtor_name),
+            recipient=letters.Recipient(email=contact.email or "", name=contact.name),
+            language=_language(contact.language, first.debtor_language, creditor.language),
+            tone=_gravest([step.tone for _, _, step in said]),
+            purpose="dunning",
+            level=level,
+            day=day,
+            sections=_sections([debt for _, debt, _ in said], day),
+            message_ref=ids.encode("msg", message.id),
+            unsubscribe_url=self._unsubscribe_url(tenant_of(session), contact),
+        )
+        return Composed(letter, highest[2].template)
+
+    def _unsubscribe_url(self, tenant_id: UUID, contact: ContactFacts) -> str:
+        link = Link(tenant_id, contact.contact_id, "email")
+        return f"{self._public_url}/u/{token(self._secret, link)}"
+
+
+def _contact(contacts: Sequence[ContactFacts], contact_id: UUID | None) -> ContactFacts | None:
+    return next((contact for contact in contacts if contact.contact_id == contact_id), None)
+
+
+def _creditor(creditor: CreditorFacts, reply_to: str) -> letters.Creditor:
+    bank = None
+    if creditor.iban is not None:
+        bank = letters.BankDetails(holder=creditor.name, iban=creditor.iban, bic=creditor.bic)
+    return letters.Creditor(
+        name=creditor.name,
+        address=tuple((creditor.address or "").splitlines()),
+        legal_ids=tuple(letters.LegalId(scheme, value) for scheme, value in creditor.legal_ids),
+        reply_to=creditor.reply_to or reply_to,
+        language=creditor.language,
+        bank=bank,
+    )
+
+
+def _language(*wanted: str | None) -> str:
+    """Language falls contact → debtor → creditor; one that no template speaks is passed over."""
+    return next((language for language in wanted if language in LANGUAGES), "en")
+
+
+def _gravest(tones: Sequence[Tone]) -> letters.Tone:
+    return cast("letters.Tone", max((tone.value for tone in tones), key=lambda tone: TONES.index(tone)))
+
+
+def _sections(debts: Sequence[DebtFacts], day: date) -> tuple[Section, ...]:
+    """A section per currency, the oldest debt first."""
+    by_currency: dict[str, list[DebtFacts]] = {}
+    for debt in sorted(debts, key=lambda debt: (debt.due_on or day, debt.number)):
+        by_currency.setdefault(debt.currency, []).append(debt)
+    return tuple(
+        Section(
+            currency=currency,
+            lines=tuple(_line(debt, day) for debt in of_currency),
+            total_minor=sum(debt.balance_minor for debt in of_currency),
+        )
+        for currency, of_currency in sorted(by_currency.items())
+    )
+
+
+def _line(debt: DebtFacts, day: date) -> Line:
+    due_on = debt.due_on or day
+    return Line(
+        number=debt.number,
+        due_on=due_on,
+        days_late=(day - due_on).days,
+        amount_due_minor=debt.balance_minor,
+        total_minor=debt.total_minor,
+        issued_on=debt.issued_on,
+        part=debt.place if debt.places > 1 else None,
+        parts=debt.places if debt.places > 1 else None,
+    )
+
+
+async def _notices(session: TenantSession, notice_ids: Sequence[UUID]) -> dict[UUID, Notice]:
+    statement = (
+        select(Notice)
+        .where(Notice.tenant_id == tenant_of(session), Notice.id.in_(notice_ids))
+        .limit(len(notice_ids) + 1)
+    )
+    return {row.id: row for row in (await session.execute(statement)).scalars()}
+
+
+async def _steps(session: TenantSession, notices: Mapping[UUID, Notice]) -> dict[UUID, Step]:
+    """The step of each notice, by the version that its course keeps."""
+    course_ids = {notice.course_id for notice in notices.values()}
+    statement = (
+        select(Course.id, Course.policy_version_id)
+        .where(Course.tenant_id == tenant_of(session), Course.id.in_(course_ids))
+        .limit(len(course_ids) + 1)
+    )
+    versions = {row.id: row.policy_version_id for row in await session.execute(statement)}
+    rules = await bodies(session, set(versions.values()))
+    return {key: _step(rules[versions[notice.course_id]], notice.step) for key, notice in notices.items()}
+
+
+def _step(body: PolicyBody, key: str) -> Step:
+    return next(step for step in body.steps if step.key == key)

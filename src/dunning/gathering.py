@@ -1,0 +1,158 @@
+"""Gather the facts of many decisions at once: a constant number of queries, whatever the number of debts."""
+
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime
+from typing import Final
+from uuid import UUID
+
+from msgspec import Struct
+from sqlalchemy import select, text
+
+from casework.handlings import handling_of
+from casework.holds import HoldFacts, active_holds
+from dunning.deciding import Facts, Said
+from dunning.models import Course, CourseState, Notice, NoticeState
+from dunning.policies import bodies
+from dunning.rules import PolicyBody
+from kernel.clock import day_of
+from messaging.opt_outs import closed
+from receivables.facts import ContactFacts, DebtFacts, billing_contacts, debt_facts
+from storage.session import TenantSession, tenant_of
+from tenants.modes import mode_for_share
+from tenants.switches import stopped_scope
+
+EMAIL: Final = "email"
+
+
+class Case(Struct, frozen=True):
+    """One course with everything that its decision rests on."""
+
+    course: Course
+    debt: DebtFacts
+    policy: PolicyBody
+    facts: Facts
+    contact: ContactFacts | None  # who would be written to
+    contact_day: date  # in the debtor's zone
+
+
+async def gather(
+    session: TenantSession,
+    courses: Mapping[UUID, Course],
+    now: datetime,
+    *,
+    ignoring: frozenset[UUID] = frozenset(),
+) -> dict[UUID, Case]:
+    """The case of each course whose debt exists; `ignoring` leaves out notices that are about to be judged again."""
+    if not courses:
+        return {}
+    debts = await debt_facts(session, [course.instalment_id for course in courses.values()])
+    live = {key: course for key, course in courses.items() if course.instalment_id in debts}
+    rules = await bodies(session, {course.policy_version_id for course in live.values()}, share=True)
+    debtors = sorted({debt.debtor_id for debt in debts.values()})
+    mode = str(await mode_for_share(session))
+    stopped = await stopped_scope(session, EMAIL)
+    contacts = await billing_contacts(session, debtors)
+    shut = await closed(session, [contact.contact_id for all_ in contacts.values() for contact in all_], EMAIL)
+    holds = await active_holds(session, list(debts.values()), now)
+    outsourced = await handling_of(session, list(debts.values()))
+    said = await _said(session, [course.instalment_id for course in live.values()], ignoring)
+    contacted = await _contacted(session, debtors)
+    cases: dict[UUID, Case] = {}
+    for key, course in live.items():
+        debt = debts[course.instalment_id]
+        contact = _recipient(contacts.get(debt.debtor_id, ()), shut)
+        zone = _zone(contact, debt)
+        facts = _facts(
+            course, debt, holds[debt.instalment_id],
+            mode=mode,
+            stopped=() if stopped is None else (stopped,),
+            contact=contact,
+            shut=shut,
+            outsourced=debt.instalment_id in outsourced,
+            zone=zone,
+            said=said.get(course.instalment_id, ()),
+            contacted_on=contacted.get((debt.creditor_id, debt.debtor_id)),
+        )  # fmt: skip
+        cases[key] = Case(course, debt, rules[course.policy_version_id], facts, contact, day_of(now, zone))
+    return cases
+
+
+def _recipient(contacts: Sequence[ContactFacts], shut: set[UUID]) -> ContactFacts | None:
+    """The first billing contact with an address that has not closed the channel; else the first that has closed it."""
+    reachable = [contact for contact in contacts if contact.email is not None]
+    open_ = [contact for contact in reachable if contact.contact_id not in shut]
+    return next(iter(open_ or reachable), None)
+
+
+def _zone(contact: ContactFacts | None, debt: DebtFacts) -> str:
+    return (contact.zone if contact is not None else None) or debt.debtor_zone or debt.creditor_zone
+
+
+def _facts(
+    course: Course,
+    debt: DebtFacts,
+    holds: HoldFacts,
+    *,
+    mode: str,
+    stopped: tuple[str, ...],
+    contact: ContactFacts | None,
+    shut: set[UUID],
+    outsourced: bool,
+    zone: str,
+    said: tuple[Said, ...],
+    contacted_on: date | None,
+) -> Facts:
+    return Facts(
+        document=debt.document,
+        due_on=debt.due_on,
+        balance_minor=debt.balance_minor,
+        currency=debt.currency,
+        held_minor=holds.held_minor,
+        unapplied_minor=debt.unapplied_minor,
+        in_process_minor=debt.in_process_minor,
+        direct_debit_on=debt.direct_debit_on,
+        insolvent=debt.insolvent_on is not None,
+        reachable=contact is not None,
+        opted_out=contact is not None and contact.contact_id in shut,
+        holds=holds.reasons,
+        outsourced=outsourced,
+        mode=mode,
+        stopped=stopped,
+        in_review=course.state is CourseState.REVIEW,
+        creditor_zone=debt.creditor_zone,
+        debtor_zone=zone,
+        cycle=course.cycle,
+        from_step=course.from_step,
+        said=said,
+        contacted_on=contacted_on,
+    )
+
+
+async def _said(
+    session: TenantSession, instalment_ids: Sequence[UUID], ignoring: frozenset[UUID]
+) -> dict[UUID, tuple[Said, ...]]:
+    statement = select(  # bounded: an instalment has at most a notice per step and cycle
+        Notice.id, Notice.instalment_id, Notice.step, Notice.cycle, Notice.state, Notice.planned_at
+    ).where(
+        Notice.tenant_id == tenant_of(session),
+        Notice.instalment_id.in_(instalment_ids),
+        Notice.state != NoticeState.WITHDRAWN,
+    )
+    found: dict[UUID, tuple[Said, ...]] = {}
+    for row in await session.execute(statement):
+        if row.id not in ignoring:
+            said = Said(row.step, row.cycle, str(row.state), row.planned_at.date())
+            found[row.instalment_id] = (*found.get(row.instalment_id, ()), said)
+    return found
+
+
+async def _contacted(session: TenantSession, debtor_ids: Sequence[UUID]) -> dict[tuple[UUID, UUID], date]:
+    rows = await session.execute(_CONTACTED, {"tenant_id": tenant_of(session), "debtors": list(debtor_ids)})
+    return {(row.creditor_id, row.debtor_id): row.contact_day for row in rows}
+
+
+_CONTACTED: Final = text(  # bounded: by the debtors asked for
+    "select creditor_id, debtor_id, max(contact_day) as contact_day from app.message"
+    " where tenant_id = :tenant_id and debtor_id = any(cast(:debtors as uuid[])) and purpose = 'dunning'"
+    " and state in ('pending', 'leased', 'dispatching', 'sent', 'unknown') group by creditor_id, debtor_id"
+)

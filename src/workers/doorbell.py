@@ -1,0 +1,65 @@
+"""The doorbell: an arq job that says "look at queue q". It carries no state; losing every job loses no work."""
+
+import asyncio
+from collections.abc import Iterable
+from typing import Any, Final
+from uuid import UUID
+
+import msgspec
+from arq import create_pool
+from arq.connections import ArqRedis, RedisSettings
+from redis.exceptions import RedisError
+
+from runtime.logs import logger
+from storage.queues import shard_of
+
+QUEUE: Final = "relance:doorbell"
+JOB: Final = "wake"
+TIMEOUT_S: Final = 0.2  # a bell that does not ring at once is not waited for
+PAUSE_S: Final = 5.0  # how long nobody tries after it failed
+log: Final = logger("workers.doorbell")
+
+
+def serialize(job: dict[str, Any]) -> bytes:  # Any: arq's own envelope
+    """JSON, never pickle: whoever can write to Valkey must not run code here."""
+    return msgspec.json.encode(job, enc_hook=repr)
+
+
+def deserialize(raw: bytes) -> dict[str, Any]:  # Any: arq's own envelope
+    """The counterpart of `serialize`."""
+    return msgspec.json.decode(raw, type=dict[str, Any])
+
+
+class ArqDoorbell:
+    """Rings by enqueueing a job; silent when Valkey is away."""
+
+    def __init__(self, settings: RedisSettings, *, queue: str = QUEUE) -> None:
+        self._settings, self._queue = settings, queue
+        self._pool: ArqRedis | None = None
+        self._quiet_until = 0.0
+
+    async def ring(self, queues: Iterable[str], tenant_id: UUID) -> None:
+        """Say which queues were fed; never raises, never waits long."""
+        loop = asyncio.get_running_loop()
+        if loop.time() < self._quiet_until:
+            return
+        try:
+            async with asyncio.timeout(TIMEOUT_S if self._pool else 5 * TIMEOUT_S):
+                pool = self._pool = self._pool or await self._connect()
+                for name in sorted(queues):
+                    await pool.enqueue_job(JOB, name, shard_of(tenant_id), _queue_name=self._queue)
+        except (TimeoutError, OSError, RedisError) as error:
+            self._quiet_until = loop.time() + PAUSE_S
+            self._pool = None
+            log.warning("doorbell silent", error=type(error).__name__)
+
+    async def _connect(self) -> ArqRedis:
+        return await create_pool(
+            self._settings, job_serializer=serialize, job_deserializer=deserialize, default_queue_name=self._queue
+        )
+
+    async def close(self) -> None:
+        """Give the connection back."""
+        if self._pool is not None:
+            await self._pool.aclose()
+            self._pool = None

@@ -1,0 +1,57 @@
+"""Carry out durable jobs: one at a time per tenant, resumed by another worker when this one dies."""
+
+from typing import Final
+
+from sqlalchemy import text
+
+from storage.jobs import JOBS, JobContext, JobRow
+from storage.queues import MAX_ATTEMPTS, Claim, by_tenant
+from storage.session import Cause
+from workers.draining import drain
+from workers.engine import Engine, keeping, log
+from workers.rounds import claim_from
+
+
+async def jobs(engine: Engine) -> int:
+    """Carry out what is queued."""
+    held = await claim_from(engine, JOBS, None)
+    for claims in by_tenant(held).values():
+        for claim_ in claims:
+            async with keeping(engine, JOBS, [claim_]):
+                await _carry_out(engine, claim_)
+    return len(held)
+
+
+async def _carry_out(engine: Engine, held: Claim) -> None:
+    async with engine.database.tenant(held.tenant_id, Cause(kind="job")) as session:
+        row = await session.get(JobRow, (held.tenant_id, held.id))
+        if row is None or row.fence != held.fence:
+            return
+        kind, params, attempts = row.kind, row.params, row.attempts
+
+    async def drain_tenant() -> bool:
+        await drain(engine, held.tenant_id)
+        return True
+
+    context = JobContext(engine.database, held.tenant_id, held.id, held.fence, params, drain_tenant)
+    try:
+        await engine.database.registry.jobs[kind](context)
+    except Exception as error:  # noqa: BLE001 - kept on the row
+        log.error("job failed", kind=kind, error=repr(error)[:500])
+        await _end(engine, held, "failed" if attempts >= MAX_ATTEMPTS else "pending", repr(error)[:500])
+    else:
+        await _end(engine, held, "done", None)
+
+
+async def _end(engine: Engine, held: Claim, state: str, error: str | None) -> None:
+    values = {"tenant_id": held.tenant_id, "id": held.id, "fence": held.fence, "state": state, "error": error}
+    async with engine.database.tenant(held.tenant_id, Cause(kind="job")) as session:
+        await session.execute(_END, values)
+
+
+_END: Final = text("""
+update app.job set state = :state, error = :error, lease_until = null, version = version + 1,
+  run_at = case when :state = 'pending' then clock_timestamp() + interval '5 s' else run_at end,
+  finished_at = case when :state = 'pending' then null else clock_timestamp() end
+where tenant_id = :tenant_id and id = :id and fence = :fence
+""")

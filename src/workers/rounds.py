@@ -1,0 +1,219 @@
+"""One round of each queue: lease what is due, do it in the tenant, settle it in the same transaction.
+
+`only` narrows a round to one tenant, for a test clock that is advanced. Each returns how much it did.
+"""
+
+from collections.abc import Awaitable, Callable, Generator, Sequence
+from typing import Final
+from uuid import UUID
+
+from sqlalchemy import select, text
+
+from messaging.sending import MESSAGES, hold_unknown, send
+from messaging.sweeping import lost_in_dispatch
+from storage import clocks, relay
+from storage.clocks import TICKS, TickRow, now_of
+from storage.events import EventRow
+from storage.queues import MAX_ATTEMPTS, SHARDS, Claim, Queue, backoff, by_tenant, claim, shard_of, shards_with_work, still_held, sweep
+from storage.reactions import REACTIONS, ReactionRow
+from storage.session import Cause, TenantSession, tenant_of
+from tenants.access import tenant as own_tenant
+from tenants.models import TenantKind
+from workers.engine import Engine, keeping, log
+
+Batch = Callable[[Engine, Sequence[Claim]], Awaitable[None]]
+
+
+async def claim_from(engine: Engine, queue: Queue, only: UUID | None) -> list[Claim]:
+    """Lease a batch: of one tenant, or of the shards that have work, each in its turn."""
+    async with engine.database.queue() as session:
+        if only is not None:
+            return await claim(
+                session, queue, shard_of(only), limit=queue.per_tenant, lease=engine.lease, only=only
+            )
+        shards = await shards_with_work(session, queue)
+    for shard in sorted(shards, key=lambda shard: (shard - next(_turn)) % SHARDS):
+        async with engine.database.queue() as session:
+            held = await claim(
+                session, queue, shard, limit=queue.per_tenant * queue.tenants, lease=engine.lease
+            )
+        if held:
+            return held
+    return []
+
+
+def _turns() -> Generator[int]:
+    while True:
+        yield from range(SHARDS)
+
+
+_turn: Final = _turns()
+
+
+async def ticks(engine: Engine, only: UUID | None = None) -> int:
+    """Work off what business time has brought."""
+    return await _round(engine, TICKS, _ticks_of, only)
+
+
+async def reactions(engine: Engine, only: UUID | None = None) -> int:
+    """Let packages react to events."""
+    return await _round(engine, REACTIONS, _reactions_of, only)
+
+
+async def _round(engine: Engine, queue: Queue, work: Batch, only: UUID | None) -> int:
+    held = await claim_from(engine, queue, only)
+    if not held:
+        return 0
+    async with keeping(engine, queue, held):
+        for claims in by_tenant(held).values():
+            await _isolated(engine, queue, work, claims)
+    return len(held)
+
+
+async def _isolated(engine: Engine, queue: Queue, work: Batch, claims: Sequence[Claim]) -> None:
+    """Do a batch at once; when it fails, one by one, so that one bad row fails alone."""
+    try:
+        await work(engine, claims)
+    except Exception as error:  # noqa: BLE001 - the failure is kept on the row and counted
+        if len(claims) == 1:
+            await _failed(engine, queue, claims[0], error)
+            return
+        log.warning("batch failed, one by one", queue=queue.name, rows=len(claims), error=repr(error)[:300])
+        for claim_ in claims:
+            await _isolated(engine, queue, work, [claim_])
+
+
+async def _ticks_of(engine: Engine, claims: Sequence[Claim]) -> None:
+    tenant_id = claims[0].tenant_id
+    async with engine.database.tenant(tenant_id, Cause(kind="schedule")) as session:
+        ours = await still_held(session, TICKS, claims)
+        statement = select(TickRow.kind, TickRow.object_id).where(TickRow.tenant_id == tenant_id, TickRow.id.in_(ours))
+        by_kind: dict[str, list[UUID]] = {}
+        for kind, object_id in await session.execute(statement.limit(len(claims))):
+            by_kind.setdefault(kind, []).append(object_id)
+        await session.execute(_TICKS_DONE, {"tenant_id": tenant_id, "ids": list(ours)})
+        now = await now_of(session)
+        for kind, objects in sorted(by_kind.items()):
+            await engine.database.registry.ticks[kind](session, sorted(objects), now)
+
+
+_TICKS_DONE: Final = text("delete from app.tick where tenant_id = :tenant_id and id = any(cast(:ids as uuid[]))")
+_REACTIONS_DONE: Final = text(
+    "delete from app.reaction where tenant_id = :tenant_id and id = any(cast(:ids as uuid[]))"
+)
+
+
+async def _reactions_of(engine: Engine, claims: Sequence[Claim]) -> None:
+    tenant_id = claims[0].tenant_id
+    async with engine.database.tenant(tenant_id, Cause(kind="reaction")) as session:
+        ours = await still_held(session, REACTIONS, claims)
+        rows = await _reaction_rows(session, ours)
+        events = await _events_of(session, {row.event_id for row in rows})
+        by_consumer: dict[str, list[EventRow]] = {}
+        for row in rows:
+            by_consumer.setdefault(row.consumer, []).append(events[row.event_id])
+        now = await now_of(session)
+        for consumer, batch in sorted(by_consumer.items()):
+            await engine.database.registry.reactions[consumer](session, batch, now)
+        await session.execute(_REACTIONS_DONE, {"tenant_id": tenant_id, "ids": list(ours)})
+
+
+async def _reaction_rows(session: TenantSession, ours: set[UUID]) -> list[ReactionRow]:
+    statement = (
+        select(ReactionRow)
+        .where(ReactionRow.tenant_id == tenant_of(session), ReactionRow.id.in_(ours))
+        .order_by(ReactionRow.consumer, ReactionRow.object_id, ReactionRow.sequence, ReactionRow.id)
+        .limit(len(ours) + 1)
+    )
+    return list((await session.execute(statement)).scalars())
+
+
+async def _events_of(session: TenantSession, event_ids: set[UUID]) -> dict[UUID, EventRow]:
+    statement = (
+        select(EventRow)
+        .where(EventRow.tenant_id == tenant_of(session), EventRow.id.in_(event_ids))
+        .limit(len(event_ids) + 1)
+    )
+    return {row.id: row for row in (await session.execute(statement)).scalars()}
+
+
+async def _failed(engine: Engine, queue: Queue, held: Claim, error: Exception) -> None:
+    """Keep the failure on the row: tried again later, or given up after the last attempt, with a task."""
+    log.error("row failed", queue=queue.name, tenant_id=str(held.tenant_id), error=repr(error)[:500])
+    async with engine.database.tenant(held.tenant_id, Cause(kind="schedule")) as session:
+        if not await still_held(session, queue, [held]):
+            return
+        statement = text(f"select attempts from {queue.table} where tenant_id = :tenant_id and id = :id")  # allow: f-string-sql, our own table names
+        values = {"tenant_id": held.tenant_id, "id": held.id}
+        attempts = int((await session.execute(statement, values)).scalar_one())
+        dead = attempts >= MAX_ATTEMPTS
+        verdict = {"state": "dead" if dead else "pending", "wait": backoff(attempts)}
+        await session.execute(_PUT_BACK[queue.name], values | verdict)
+        if dead:
+            engine.metrics.dead_letters.labels(queue.name).inc()
+            now = await now_of(session)
+            await engine.database.registry.on_dead(session, queue.name, held.id, repr(error)[:300], now)
+
+
+# A reaction that waits holds back the later ones of its consumer and object, so they wait as long.
+_PUT_BACK: Final = {
+    "tick": text(
+        "update app.tick set state = :state, lease_until = null, run_at = clock_timestamp() + :wait"
+        " where tenant_id = :tenant_id and id = :id"
+    ),
+    "reaction": text("""
+with one as (
+  update app.reaction set state = :state, lease_until = null, run_at = clock_timestamp() + :wait
+  where tenant_id = :tenant_id and id = :id returning consumer, object_id, sequence, run_at)
+update app.reaction r set run_at = one.run_at, state = 'pending', lease_until = null from one
+where r.tenant_id = :tenant_id and r.consumer = one.consumer and r.object_id = one.object_id
+  and r.sequence > one.sequence and r.state in ('pending', 'leased')
+"""),
+}
+
+
+async def messages(engine: Engine, only: UUID | None = None) -> int:
+    """Send what is due."""
+    held = await claim_from(engine, MESSAGES, only)
+    async with keeping(engine, MESSAGES, held):
+        for tenant_id, claims in by_tenant(held).items():
+            work = engine.work("schedule", "messages")
+            async with work(tenant_id) as session:
+                sandbox = (await own_tenant(session)).kind is TenantKind.SANDBOX
+            channel = engine.channel_of("email", tenant_id, sandbox)
+            try:
+                outcomes = await send(work, engine.sender, channel, claims)
+            except Exception as error:  # noqa: BLE001 - leased rows return by the sweep, dispatching ones are held
+                log.error("sending failed", tenant_id=str(tenant_id), error=repr(error)[:500])
+                continue
+            for outcome, count in outcomes.items():
+                engine.metrics.message_attempts_total.labels(channel.name, outcome).inc(count)
+    return len(held)
+
+
+async def stamps(engine: Engine, only: UUID | None = None) -> int:
+    """Number what has committed."""
+    async with engine.database.queue() as session:
+        return await relay.stamp(session, only=only)
+
+
+async def promotions(engine: Engine) -> int:
+    """Turn what system time has brought into ticks."""
+    async with engine.database.queue() as session:
+        return await clocks.promote(session)
+
+
+async def sweeps(engine: Engine) -> int:
+    """Give back what the dead had leased; hold what they may have sent. Other work is never counted as done."""
+    for queue in (TICKS, REACTIONS, MESSAGES):
+        async with engine.database.queue() as session:
+            back = await sweep(session, queue)
+        if back:
+            engine.metrics.lease_expired_total.inc(len(back))
+            log.warning("leases expired", queue=queue.name, rows=len(back))
+    async with engine.database.queue() as session:
+        lost = await lost_in_dispatch(session)
+    for tenant_id, claims in by_tenant(lost).items():
+        async with engine.database.tenant(tenant_id, Cause(kind="schedule", id="sweep")) as session:
+            await hold_unknown(session, engine.sender.gate, claims, await now_of(session))
+    return 0
