@@ -13,6 +13,7 @@ from uuid import UUID
 
 from msgspec import Struct
 
+from kernel import ids
 from tenants.models import TenantKind
 
 PATTERN: Final = r"rel_(live|test)_[0-9A-Za-z]{71}"  # published, for secret scanners
@@ -38,6 +39,11 @@ def make(kind: TenantKind, key_id: UUID) -> Token:
     body = int.from_bytes(key_id.bytes + secrets.token_bytes(32))
     head = _PREFIX[kind] + _write(body, _BODY)
     return _token(head + _checksum(head), key_id)
+
+
+def name_of(key_id: UUID) -> str:
+    """A key's id as the world knows it."""
+    return ids.encode("key", key_id)
 
 
 def read(text: str) -> Token | None:

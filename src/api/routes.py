@@ -1,0 +1,58 @@
+"""What a handler declares about itself, read once when the application is built."""
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+from litestar import Litestar
+from litestar.handlers import HTTPRouteHandler
+from litestar.routes import HTTPRoute
+
+from api.exchange import KeyUse, Plan
+from tenants.caller import SCOPES
+
+PUBLIC: Final[dict[str, object]] = {"public": True}  # no credential, no tenant, no transaction
+
+
+def needs(
+    scope: str, *, key: KeyUse = "optional", one_time: tuple[str, ...] = (), expand: tuple[str, ...] = ()
+) -> dict[str, object]:
+    """The `opt` of a handler: which scope it asks for, and whether an Idempotency-Key must come with it.
+
+    The key is required where money moves or people are written to. `one_time` names fields of the answer (secrets)
+    that a repeated request answers with null; `expand` what `?expand=` may name.
+    """
+    if scope not in SCOPES:
+        raise ValueError(f"{scope!r} is no scope: add its resource to tenants.caller.RESOURCES")
+    return {"scope": scope, "key": key, "one_time": one_time, "expand": expand}
+
+
+def handlers(app: Litestar) -> Iterator[tuple[HTTPRoute, HTTPRouteHandler, Plan]]:
+    """Every operation of the application with its plan; the automatic OPTIONS are left out."""
+    for route in app.routes:
+        if not isinstance(route, HTTPRoute):
+            continue
+        for handler in route.route_handlers:
+            if handler.http_methods != {"OPTIONS"}:
+                yield route, handler, _plan(route, handler)
+
+
+def _plan(route: HTTPRoute, handler: HTTPRouteHandler) -> Plan:
+    opt = handler.opt
+    if "scope" not in opt and "public" not in opt:
+        raise RuntimeError(f"{route.path}: the handler declares neither a scope (routes.needs) nor routes.PUBLIC")
+    method = next(iter(handler.http_methods))
+    _, kwargs = route.route_handler_map[method]
+    data = handler.parsed_data_field
+    body: Any = None if data is None else data.annotation  # Any: the type of an input
+    operation_id = handler.operation_id
+    if not isinstance(operation_id, str):
+        raise TypeError(f"{method} {route.path}: the handler has no operation_id")
+    return Plan(
+        operation_id=operation_id,
+        scope=opt.get("scope"),
+        query=frozenset(parameter.field_alias for parameter in kwargs.expected_query_params),
+        body=body,
+        key=opt.get("key", "optional"),
+        expand=tuple(opt.get("expand", ())),
+        one_time=tuple(opt.get("one_time", ())),
+    )

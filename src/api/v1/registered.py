@@ -1,0 +1,19 @@
+"""Every resource of version 1, in the order of the documentation."""
+
+from typing import Final
+
+from litestar import Controller
+
+from api.v1.api_keys import ApiKeys
+from api.v1.events import Events
+from api.v1.jobs import Jobs
+from api.v1.tenant import TenantController
+from api.v1.test_clocks import Clocks
+
+RESOURCES: Final[list[type[Controller]]] = [
+    TenantController,
+    ApiKeys,
+    Events,
+    Jobs,
+    Clocks,
+]

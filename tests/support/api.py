@@ -1,0 +1,81 @@
+"""The API in tests: the application on the test's own loop, and clients of two tenants.
+
+A folder whose tests speak to the API has a conftest.py that says `from support.api import *`.
+"""
+
+from collections.abc import AsyncGenerator, Iterable
+from typing import Any, Final, cast
+from uuid import UUID
+
+import httpx
+import pytest
+from api.app import create_app
+from api.resources import ApiSettings, Drain, Resources
+from httpx import AsyncClient
+from kernel.clock import system_now
+from litestar import Litestar
+from runtime.metrics import Metrics
+from storage.blobs import PostgresBlobs
+from storage.database import Database
+from storage.relay import stamp
+from support.tenants import CAUSE
+from tenants import keys
+
+BASE_URL: Final = "http://relance.test"
+SETTINGS: Final = ApiSettings(public_url=BASE_URL, metrics_token="metrics-token")
+
+__all__ = ["alice", "app", "bob", "client_of", "make_key", "number_events", "resources"]
+
+
+async def make_key(database: Database, tenant_id: UUID, *scopes: str) -> str:
+    """The secret of a new key with these scopes, or with all."""
+    async with database.tenant(tenant_id, CAUSE) as session:
+        made = await keys.create(session, name="test", scopes=scopes or ("*",), now=system_now())
+    assert made.secret is not None
+    return made.secret
+
+
+def client_of(app: Litestar, secret: str | None, **headers: str) -> AsyncClient:
+    """A client of the application with a key, or with none."""
+    transport = httpx.ASGITransport(cast("Any", app), raise_app_exceptions=True)
+    if secret is not None:
+        headers["Authorization"] = f"Bearer {secret}"
+    return AsyncClient(transport=transport, base_url=BASE_URL, headers=headers)
+
+
+async def number_events(database: Database) -> None:
+    """Do the relay's work once: give every committed event its place in the log."""
+    async with database.queue() as session:
+        await stamp(session)
+
+
+@pytest.fixture
+def resources(database: Database) -> Resources:
+    return Resources(
+        database=database,
+        signing_secret=b"a secret of tests",
+        metrics=Metrics(),
+        blobs=PostgresBlobs(database.keys),
+        drain=Drain(),
+    )
+
+
+@pytest.fixture
+async def app(resources: Resources) -> AsyncGenerator[Litestar]:
+    app = create_app(resources, SETTINGS)
+    async with app.lifespan():
+        yield app
+
+
+@pytest.fixture
+async def alice(app: Litestar, database: Database, tenant_id: UUID) -> AsyncGenerator[AsyncClient]:
+    """A client with every scope in `tenant_id`."""
+    async with client_of(app, await make_key(database, tenant_id)) as client:
+        yield client
+
+
+@pytest.fixture
+async def bob(app: Litestar, database: Database, other_tenant_id: UUID) -> AsyncGenerator[AsyncClient]:
+    """A client with every scope in another tenant."""
+    async with client_of(app, await make_key(database, other_tenant_id)) as client:
+        yield client
