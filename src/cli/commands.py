@@ -34,6 +34,6 @@ def relance() -> None:
 for command in (
     people.account, people.tenant, people.key, documents.import_, operating.serve, operating.worker, operating.up,
     operating.migrate, operating.maintain, operating.stop, operating.status, playing.demo, published.openapi,
-    published.events,
+    published.events, published.settings,
 ):  # fmt: skip
     relance.add_command(command)

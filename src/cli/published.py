@@ -8,6 +8,7 @@ from typing import Final
 import click
 
 from cli.applications import event_schemas, openapi_document
+from cli.operations import page
 
 FOLDER: Final = Path("openapi")
 
@@ -44,3 +45,10 @@ def _write(files: Mapping[Path, str], *, check: bool) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(files[path], "utf-8")
     click.echo(f"{len(stale)} of {len(files)} files written")
+
+
+@click.command()
+@click.option("--check", is_flag=True, help="Only say whether docs/operations.md is current.")
+def settings(*, check: bool) -> None:
+    """Write docs/operations.md."""
+    _write({Path("docs") / "operations.md": page()}, check=check)

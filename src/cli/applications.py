@@ -1,0 +1,29 @@
+"""The HTTP application and the documents that describe it."""
+
+from typing import Any
+
+from api.app import create_app
+from api.export import event_schemas as schemas_of
+from api.export import openapi_text
+from api.limiting import ValkeyLimiter
+from api.resources import ApiSettings, Drain, Resources
+from cli.composition import build_registry
+from cli.settings import Settings
+from cli.world import Servers
+from runtime.metrics import Metrics
+from storage.blobs import PostgresBlobs
+from storage.database import Database, Urls
+from storage.encryption import KeyRing
+
+
+def build_app(settings: Settings, where: Servers, database: Database) -> Any:  # Any: an ASGI application
+    """The API over an open database."""
+    resources = Resources(
+        database=database,
+        signing_secret=database.keys.provider.derive("cursors"),
+        metrics=Metrics(),
+        limiter=ValkeyLimiter(where.redis),
+        blobs=PostgresBlobs(database.keys),
+        drain=Drain(),
+    )
+    return create_app(resources, ApiSettings(public_url=settings.public_url, metrics_token=settings.metrics_token))
