@@ -54,7 +54,7 @@ def identifiers(stated: Iterable[tuple[str, str]]) -> tuple[LegalId, ...]:
 
 def short(text: str | None) -> str | None:
     """One bounded line, or nothing."""
-    return clean(text or "", MAX_NAME) or None
+    return clean(text, MAX_NAME) or None if text else None
 
 
 def _two_letters(text: str | None) -> str | None:
