@@ -1,0 +1,42 @@
+"""`python -m bench [--quick] [NAME…]`: run benchmarks, print a JSON object a line, fail when a held one breaks."""
+
+import argparse
+import asyncio
+import sys
+from collections.abc import Awaitable, Callable
+
+from bench import fair_claim
+from bench.results import Result, held_names
+from bench.stage import Stage, stage
+
+Bench = Callable[..., Awaitable[Result]]
+BENCHES: dict[str, Bench] = {
+    "fair_claim": fair_claim.run,
+}
+
+
+def main() -> int:
+    """Run what is asked for, else everything."""
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("names", nargs="*", choices=[*BENCHES, []], help="which; all where none is named")
+    parser.add_argument("--quick", action="store_true", help="one round, smaller: within two minutes")
+    options = parser.parse_args()
+    broken = []
+    with stage() as where:
+        for name in options.names or BENCHES:
+            result = asyncio.run(_run(BENCHES[name], where, quick=options.quick))
+            sys.stdout.write(result.line() + "\n")
+            sys.stdout.flush()
+            if result.broken and name in held_names():
+                broken.append(name)
+    if broken:
+        sys.stderr.write(f"below half of what they held: {', '.join(broken)}\n")
+    return 1 if broken else 0
+
+
+async def _run(bench: Bench, where: Stage, *, quick: bool) -> Result:
+    return await bench(where, quick=quick)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,128 @@
+"""Where benchmarks run: servers of their own with fsync on, a migrated template, a clone per measurement."""
+
+import asyncio
+import shutil
+import tempfile
+from collections.abc import AsyncGenerator, Generator
+from contextlib import asynccontextmanager, contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from uuid import UUID
+
+import asyncpg
+from sqlalchemy import text
+
+from cli.composition import build_registry
+from kernel import ids
+from storage.database import Database, Urls
+from storage.embedded import servers
+from storage.embedded.servers import Embedded
+from storage.encryption import LocalKeyProvider
+from storage.migrating import migrate
+from storage.session import Cause
+from tenants.models import KillSwitch, Mode, SendBudget, Tenant, TenantKind
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+CAUSE = Cause(kind="command", id="bench")
+
+
+class Stage:
+    """Servers and a migrated template; databases are cloned from it."""
+
+    def __init__(self, running: Embedded, folder: Path) -> None:
+        self.running, self._folder, self._made = running, folder, 0
+
+    async def prepare(self) -> None:
+        """Migrate the template."""
+        await migrate(self.running.database_urls.owner, self.running.passwords)
+
+    def urls(self, name: str) -> Urls:
+        """The URLs of a database by role."""
+        own = self.running.database_urls
+        app, dispatcher, pump, owner = (
+            url.replace("/relance?", f"/{name}?") for url in (own.app, own.dispatcher, own.pump, own.owner)
+        )
+        return Urls(app=app, dispatcher=dispatcher, pump=pump, owner=owner)
+
+    def open(self, name: str, *, pool_size: int = 5) -> Database:
+        """The product's way into a database."""
+        provider = LocalKeyProvider(self._folder / "kek")
+        return Database(self.urls(name), provider, build_registry(), pool_size=pool_size, application="bench")
+
+    async def clone(self, template: str = "relance") -> str:
+        """Copy a database that nobody is connected to."""
+        self._made += 1
+        name = f"bench_{self._made}"
+        await self._run(f'create database "{name}" template "{template}" strategy wal_log')
+        return name
+
+    async def drop(self, name: str) -> None:
+        """Remove a database."""
+        await self._run(f'drop database "{name}" with (force)')
+
+    async def settle(self, name: str) -> None:
+        """Let the planner know the tables and start from a quiet server."""
+        connection = await asyncpg.connect(dsn(self.urls(name).owner or ""))
+        try:
+            await connection.execute("vacuum analyze")
+            await connection.execute("checkpoint")
+        finally:
+            await connection.close()
+
+    async def _run(self, statement: str) -> None:
+        owner = self.running.database_urls.owner.replace("/relance?", "/postgres?")
+        connection = await asyncpg.connect(dsn(owner))
+        try:
+            await connection.execute(statement)
+        finally:
+            await connection.close()
+
+
+def dsn(url: str) -> str:
+    """A SQLAlchemy URL in the driver's own form."""
+    return url.replace("postgresql+asyncpg://", "postgresql://")
+
+
+@contextmanager
+def stage() -> Generator[Stage]:
+    """Servers in a folder that goes away with them."""
+    folder = Path(tempfile.mkdtemp(prefix="relance-bench-"))
+    folder.chmod(0o755)
+    running = servers.start(folder / "data")
+    try:
+        made = Stage(running, folder)
+        asyncio.run(made.prepare())
+        yield made
+    finally:
+        servers.leave(running)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+async def make_tenants(database: Database, count: int, *, mode: Mode = Mode.AUTOMATIC, kind: TenantKind = TenantKind.SANDBOX) -> list[UUID]:
+    """Tenants that live in system time, without events."""
+    made = []
+    for place in range(count):
+        tenant_id, account_id = ids.new_id(), ids.new_id()
+        async with database.tenant(tenant_id, CAUSE) as session:
+            slug = f"bench-{place}"
+            session.add(Tenant(tenant_id=tenant_id, account_id=account_id, slug=slug, kind=kind, mode=mode))
+            session.add_all(KillSwitch(tenant_id=tenant_id, scope=scope) for scope in ("tenant", "channel:email"))
+            session.add(SendBudget(tenant_id=tenant_id, hour_at=_EPOCH, cap=10_000_000))
+        made.append(tenant_id)
+    return made
+
+
+@asynccontextmanager
+async def opened(stage: Stage, name: str, *, pool_size: int = 5) -> AsyncGenerator[Database]:
+    """A database for the length of a measurement."""
+    database = stage.open(name, pool_size=pool_size)
+    try:
+        yield database
+    finally:
+        await database.close()
+
+
+async def count(database: Database, tenant_id: UUID, table: str) -> int:
+    """Rows of a tenant in a table of ours."""
+    async with database.tenant(tenant_id, CAUSE) as session:
+        return int((await session.execute(text(f"select count(*) from app.{table}"))).scalar_one())  # noqa: S608 # allow: f-string-sql, because the tables are named in bench code
