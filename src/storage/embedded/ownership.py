@@ -62,7 +62,7 @@ def make_folder(path: Path, owner: Runner | None = None) -> Path:
     if owner is not None and path.stat().st_uid != owner.uid:
         # A folder that is there may hold files of the same user under another number, as when a container is
         # built anew around kept data.
-        for each in (path, *path.rglob("*")):
+        for each in (*path.rglob("*"), path):  # itself last: it is what says that all is done
             give(each, owner)
     return path
 

@@ -22,7 +22,9 @@ from storage.embedded.ownership import Runner
 
 SPAWN_LIMIT_S: Final = 10.0
 STOP_LIMIT_S: Final = 30.0
-ORPHAN_LIMIT_S: Final = 2.0  # children whose parent was killed notice it by themselves within this
+ORPHAN_LIMIT_S: Final = (
+    2.0  # within this most children notice that their parent was killed; one deep in a query does not
+)
 KILL_LIMIT_S: Final = 5.0
 NAMED_LIMIT_S: Final = 1.0
 LOG_BYTES: Final = 10_000_000
@@ -92,11 +94,15 @@ def end(servers: Sequence[Server], *, limit_s: float = STOP_LIMIT_S) -> None:
     for server in servers:
         _send(server, server.ask)
     for server in servers:
-        if _ended(server, limit_s if _main(server) else ORPHAN_LIMIT_S):
+        if _main(server) is None:
+            if _ended(server, ORPHAN_LIMIT_S):
+                continue
+        elif _ended(server, limit_s):
             continue
-        _send(server, server.insist)
-        if _ended(server, KILL_LIMIT_S):
-            continue
+        else:
+            _send(server, server.insist)
+            if _ended(server, KILL_LIMIT_S):
+                continue
         for process in _all(server):
             _send_to(process, signal.SIGKILL)
         if not _ended(server, KILL_LIMIT_S):

@@ -5,6 +5,8 @@ users all died by `kill -9` run on, and the next `start` adopts them. Everything
 before any event loop.
 """
 
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 from urllib.parse import quote
@@ -117,13 +119,8 @@ def _servers(place: Layout, who: Runner) -> tuple[processes.Server, processes.Se
 
 def _start_postgres(place: Layout, who: Runner, programs: Programs, kept: Secrets, *, fsync: bool, lock: int) -> bool:
     server = postgres.server(place, who)
-    if processes.is_alive(server):
-        try:
-            postgres.wait_until_ready(server, place, programs, kept)
-        except ServerFailed:  # it hangs, or is the rest of one that was killed: its files are ours to reopen
-            processes.end([server], limit_s=UNRESPONSIVE_LIMIT_S)
-        else:
-            return False
+    if _adopted(server, lambda: postgres.wait_until_ready(server, place, programs, kept)):
+        return False
     postgres.prepare(place, who, programs, kept, fsync=fsync, lock=lock)
     processes.launch(server, programs.postgres_bin / "postgres")
     postgres.wait_until_ready(server, place, programs, kept)
@@ -132,17 +129,24 @@ def _start_postgres(place: Layout, who: Runner, programs: Programs, kept: Secret
 
 def _start_valkey(place: Layout, who: Runner, programs: Programs, kept: Secrets, *, fsync: bool) -> bool:
     server = valkey.server(place, who)
-    if processes.is_alive(server):
-        try:
-            valkey.wait_until_ready(server, place, kept)
-        except ServerFailed:  # as above
-            processes.end([server], limit_s=UNRESPONSIVE_LIMIT_S)
-        else:
-            return False
+    if _adopted(server, lambda: valkey.wait_until_ready(server, place, kept)):
+        return False
     valkey.prepare(place, who, kept, fsync=fsync)
     processes.launch(server, programs.valkey)
     valkey.wait_until_ready(server, place, kept)
     return True
+
+
+def _adopted(server: processes.Server, wait: Callable[[], None]) -> bool:
+    """Whether a server that runs can be used; one that hangs, or is but the rest of one that was killed, is ended."""
+    if not processes.is_alive(server):
+        return False
+    if processes.pid_of(server) is not None:
+        with suppress(ServerFailed):
+            wait()
+            return True
+    processes.end([server], limit_s=UNRESPONSIVE_LIMIT_S)
+    return False
 
 
 def _embedded(place: Layout, kept: Secrets, use: Use, *, started: bool) -> Embedded:
