@@ -7,6 +7,7 @@ import click
 
 from cli import documents, operating, people, playing, published
 from kernel.errors import AppError
+from storage.embedded.errors import EmbeddedFailure
 
 
 class Explained(click.Group):
@@ -22,6 +23,9 @@ class Explained(click.Group):
                 click.echo(f"  {fault.pointer}: {fault.message}", err=True)
             if error.remedy:
                 click.echo(error.remedy, err=True)
+            sys.exit(1)
+        except EmbeddedFailure as failure:  # says by itself what to do
+            click.echo(str(failure), err=True)
             sys.exit(1)
 
 
