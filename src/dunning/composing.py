@@ -5,7 +5,8 @@ from datetime import date, datetime
 from typing import cast
 from uuid import UUID
 
-from sqlalchemy import select
+from msgspec import Struct
+from sqlalchemy import func, select
 
 from dunning.models import Course, Notice
 from dunning.policies import bodies
@@ -17,7 +18,17 @@ from messaging.letters import LANGUAGES, TONES, Letter, LetterRefused, Line, Sec
 from messaging.models import Message
 from messaging.opt_outs import Link, token
 from messaging.ports import Composed
-from receivables.facts import ContactFacts, CreditorFacts, DebtFacts, billing_contacts, creditor_facts, debt_facts
+from receivables.facts import (
+    BillingContact,
+    CreditorCard,
+    DebtFacts,
+    DebtorCard,
+    billing_contacts,
+    creditor_cards,
+    debt_facts,
+    debtor_cards,
+)
+from receivables.models import Instalment
 from storage.session import TenantSession, tenant_of
 
 
@@ -36,65 +47,78 @@ class DunningComposer:
         notices = await _notices(session, [part for _, parts in wanted for part in parts])
         debts = await debt_facts(session, [notice.instalment_id for notice in notices.values()])
         steps = await _steps(session, notices)
-        creditors = await creditor_facts(session, {message.creditor_id for message, _ in wanted})
-        contacts = await billing_contacts(session, {message.debtor_id for message, _ in wanted})
+        creditors = await creditor_cards(session, {message.creditor_id for message, _ in wanted})
+        debtors = await debtor_cards(session, {message.debtor_id for message, _ in wanted})
+        contacts = await billing_contacts(session, debtors)
+        places = await _places(session, {debt.invoice_id for debt in debts.values()})
         written: dict[UUID, Composed] = {}
         for message, parts in wanted:
             contact = _contact(contacts.get(message.debtor_id, ()), message.contact_id)
-            if contact is None or contact.email is None:
+            if contact is None:
                 continue
-            said = [(notices[part], debts[notices[part].instalment_id], steps[part]) for part in parts]
+            said = [_Said(notices[part], debts[notices[part].instalment_id], steps[part]) for part in parts]
+            who = _Who(creditors[message.creditor_id], debtors[message.debtor_id], contact)
             try:
-                written[message.id] = self._write(session, message, contact, creditors[message.creditor_id], said, now)
+                written[message.id] = self._write(tenant_of(session), message, who, said, places, now)
             except LetterRefused:
                 continue
         return written
 
     def _write(
         self,
-        session: TenantSession,
+        tenant_id: UUID,
         message: Message,
-        contact: ContactFacts,
-        creditor: CreditorFacts,
-        said: Sequence[tuple[Notice, DebtFacts, Step]],
+        who: "_Who",
+        said: Sequence["_Said"],
+        places: Mapping[UUID, int],
         now: datetime,
     ) -> Composed:
-        highest = max(said, key=lambda item: item[0].level)
-        first = said[0][1]
-        day = day_of(now, contact.zone or first.debtor_zone or creditor.zone)
-        level = highest[0].level
+        highest = max(said, key=lambda item: item.notice.level)
+        day = day_of(now, who.contact.zone or who.debtor.zone or who.creditor.zone)
         letter = Letter(
-            creditor=_creditor(creditor, self._reply_to),
-            debtor=letters.Debtor(name=first.debtor_name),
-            recipient=letters.Recipient(email=contact.email or "", name=contact.name),
-            language=_language(contact.language, first.debtor_language, creditor.language),
-            tone=_gravest([step.tone for _, _, step in said]),
+            creditor=_creditor(who.creditor, self._reply_to),
+            debtor=letters.Debtor(name=who.debtor.name),
+            recipient=letters.Recipient(email=who.contact.email, name=who.contact.name),
+            language=_language(who.contact.language, who.debtor.language, who.creditor.language),
+            tone=_gravest([item.step.tone for item in said]),
             purpose="dunning",
-            level=level,
+            level=highest.notice.level,
             day=day,
-            sections=_sections([debt for _, debt, _ in said], day),
+            sections=_sections([item.debt for item in said], places, day),
             message_ref=ids.encode("msg", message.id),
-            unsubscribe_url=self._unsubscribe_url(tenant_of(session), contact),
+            unsubscribe_url=self._unsubscribe_url(tenant_id, who.contact),
         )
-        return Composed(letter, highest[2].template)
+        return Composed(letter, highest.step.template)
 
-    def _unsubscribe_url(self, tenant_id: UUID, contact: ContactFacts) -> str:
+    def _unsubscribe_url(self, tenant_id: UUID, contact: BillingContact) -> str:
         link = Link(tenant_id, contact.contact_id, "email")
         return f"{self._public_url}/u/{token(self._secret, link)}"
 
 
-def _contact(contacts: Sequence[ContactFacts], contact_id: UUID | None) -> ContactFacts | None:
+class _Said(Struct, frozen=True):
+    notice: Notice
+    debt: DebtFacts
+    step: Step
+
+
+class _Who(Struct, frozen=True):
+    creditor: CreditorCard
+    debtor: DebtorCard
+    contact: BillingContact
+
+
+def _contact(contacts: Sequence[BillingContact], contact_id: UUID | None) -> BillingContact | None:
     return next((contact for contact in contacts if contact.contact_id == contact_id), None)
 
 
-def _creditor(creditor: CreditorFacts, reply_to: str) -> letters.Creditor:
+def _creditor(creditor: CreditorCard, reply_to: str) -> letters.Creditor:
     bank = None
     if creditor.iban is not None:
         bank = letters.BankDetails(holder=creditor.name, iban=creditor.iban, bic=creditor.bic)
     return letters.Creditor(
         name=creditor.name,
         address=tuple((creditor.address or "").splitlines()),
-        legal_ids=tuple(letters.LegalId(scheme, value) for scheme, value in creditor.legal_ids),
+        legal_ids=tuple(letters.LegalId(each.scheme, each.value) for each in creditor.identifiers),
         reply_to=creditor.reply_to or reply_to,
         language=creditor.language,
         bank=bank,
@@ -110,7 +134,7 @@ def _gravest(tones: Sequence[Tone]) -> letters.Tone:
     return cast("letters.Tone", max((tone.value for tone in tones), key=lambda tone: TONES.index(tone)))
 
 
-def _sections(debts: Sequence[DebtFacts], day: date) -> tuple[Section, ...]:
+def _sections(debts: Sequence[DebtFacts], places: Mapping[UUID, int], day: date) -> tuple[Section, ...]:
     """A section per currency, the oldest debt first."""
     by_currency: dict[str, list[DebtFacts]] = {}
     for debt in sorted(debts, key=lambda debt: (debt.due_on or day, debt.number)):
@@ -118,14 +142,14 @@ def _sections(debts: Sequence[DebtFacts], day: date) -> tuple[Section, ...]:
     return tuple(
         Section(
             currency=currency,
-            lines=tuple(_line(debt, day) for debt in of_currency),
+            lines=tuple(_line(debt, places.get(debt.invoice_id, 1), day) for debt in of_currency),
             total_minor=sum(debt.balance_minor for debt in of_currency),
         )
         for currency, of_currency in sorted(by_currency.items())
     )
 
 
-def _line(debt: DebtFacts, day: date) -> Line:
+def _line(debt: DebtFacts, places: int, day: date) -> Line:
     due_on = debt.due_on or day
     return Line(
         number=debt.number,
@@ -134,9 +158,20 @@ def _line(debt: DebtFacts, day: date) -> Line:
         amount_due_minor=debt.balance_minor,
         total_minor=debt.total_minor,
         issued_on=debt.issued_on,
-        part=debt.place if debt.places > 1 else None,
-        parts=debt.places if debt.places > 1 else None,
+        part=debt.place if places > 1 else None,
+        parts=places if places > 1 else None,
     )
+
+
+async def _places(session: TenantSession, invoice_ids: set[UUID]) -> dict[UUID, int]:
+    """How many instalments each invoice has."""
+    statement = (
+        select(Instalment.invoice_id, func.max(Instalment.place).label("places"))
+        .where(Instalment.tenant_id == tenant_of(session), Instalment.invoice_id.in_(invoice_ids))
+        .group_by(Instalment.invoice_id)
+        .limit(len(invoice_ids) + 1)
+    )
+    return {row.invoice_id: row.places for row in await session.execute(statement)}
 
 
 async def _notices(session: TenantSession, notice_ids: Sequence[UUID]) -> dict[UUID, Notice]:

@@ -15,7 +15,7 @@ from dunning.rules import step_at, step_day
 from dunning.tracing import shown
 from dunning.views import NoticeView
 from kernel import ids
-from receivables.facts import instalments_of
+from receivables.access import instalments
 from storage.session import TenantSession, tenant_of
 
 MAX_TRACE: Final = 100
@@ -72,8 +72,8 @@ class DunningView(Struct, frozen=True, kw_only=True):
 
 async def explain(session: TenantSession, invoice_id: UUID, now: datetime) -> DunningView:
     """Answer for every instalment of an invoice that the caller has loaded."""
-    instalments = await instalments_of(session, {invoice_id})
-    rows = await courses.of_instalments(session, instalments)
+    lines = (await instalments(session, [invoice_id]))[invoice_id]
+    rows = await courses.of_instalments(session, [line.id for line in lines])
     cases = await gather(session, {row.id: row for row in rows.values()}, now)
     notices = await _notices(session, invoice_id)
     views = [

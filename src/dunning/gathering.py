@@ -16,7 +16,7 @@ from dunning.policies import bodies
 from dunning.rules import PolicyBody
 from kernel.clock import day_of
 from messaging.opt_outs import closed
-from receivables.facts import ContactFacts, DebtFacts, billing_contacts, debt_facts
+from receivables.facts import BillingContact, DebtFacts, billing_contacts, debt_facts
 from storage.session import TenantSession, tenant_of
 from tenants.modes import mode_for_share
 from tenants.switches import stopped_scope
@@ -31,7 +31,7 @@ class Case(Struct, frozen=True):
     debt: DebtFacts
     policy: PolicyBody
     facts: Facts
-    contact: ContactFacts | None  # who would be written to
+    contact: BillingContact | None  # who would be written to
     contact_day: date  # in the debtor's zone
 
 
@@ -77,14 +77,13 @@ async def gather(
     return cases
 
 
-def _recipient(contacts: Sequence[ContactFacts], shut: set[UUID]) -> ContactFacts | None:
+def _recipient(contacts: Sequence[BillingContact], shut: set[UUID]) -> BillingContact | None:
     """The first billing contact with an address that has not closed the channel; else the first that has closed it."""
-    reachable = [contact for contact in contacts if contact.email is not None]
-    open_ = [contact for contact in reachable if contact.contact_id not in shut]
-    return next(iter(open_ or reachable), None)
+    open_ = [contact for contact in contacts if contact.contact_id not in shut]
+    return next(iter(open_ or contacts), None)
 
 
-def _zone(contact: ContactFacts | None, debt: DebtFacts) -> str:
+def _zone(contact: BillingContact | None, debt: DebtFacts) -> str:
     return (contact.zone if contact is not None else None) or debt.debtor_zone or debt.creditor_zone
 
 
@@ -95,7 +94,7 @@ def _facts(
     *,
     mode: str,
     stopped: tuple[str, ...],
-    contact: ContactFacts | None,
+    contact: BillingContact | None,
     shut: set[UUID],
     outsourced: bool,
     zone: str,
@@ -103,13 +102,13 @@ def _facts(
     contacted_on: date | None,
 ) -> Facts:
     return Facts(
-        document=debt.document,
+        document=debt.document.value,
         due_on=debt.due_on,
         balance_minor=debt.balance_minor,
         currency=debt.currency,
         held_minor=holds.held_minor,
         unapplied_minor=debt.unapplied_minor,
-        in_process_minor=debt.in_process_minor,
+        in_process_minor=debt.provisional_minor,
         direct_debit_on=debt.direct_debit_on,
         insolvent=debt.insolvent_on is not None,
         reachable=contact is not None,

@@ -5,7 +5,7 @@ from datetime import datetime
 from uuid import UUID
 
 from dunning import courses
-from receivables.facts import instalments_of
+from receivables.access import instalments
 from storage.events import EventRow
 from storage.registry import reacts_to
 from storage.session import TenantSession
@@ -14,8 +14,8 @@ from storage.session import TenantSession
 @reacts_to("invoice.opened")
 async def enter(session: TenantSession, events: Sequence[EventRow], now: datetime) -> None:
     """A new debt begins its course."""
-    instalments = await instalments_of(session, {event.object_id for event in events})
-    await courses.begin(session, instalments, now)
+    lines = await instalments(session, {event.object_id for event in events})
+    await courses.begin(session, [line.id for of_invoice in lines.values() for line in of_invoice], now)
 
 
 @reacts_to("invoice.reopened")
@@ -28,13 +28,17 @@ async def start_again(session: TenantSession, events: Sequence[EventRow], now: d
     "invoice.updated",
     "invoice.voided",
     "invoice.settled",
+    "invoice.payment_updated",
     "receipt.recorded",
     "receipt.finalised",
     "receipt.reversed",
     "receipt.allocated",
-    "allocation.made",
-    "allocation.undone",
+    "receipt.unallocated",
     "credit_note.created",
+    "credit_note.updated",
+    "credit_note.allocated",
+    "credit_note.unallocated",
+    "credit_note.voided",
     "hold.set",
     "hold.changed",
     "hold.released",
