@@ -33,6 +33,7 @@ from messaging.rendering import Facts, facts_of, spoken
 from messaging.wording import TemplateSource, Words, WordsMissing
 
 MAX_PROBLEMS: Final = 50
+Shape = Mapping[str, Any]  # Any: facts of a sample letter, or _ANY
 _PARTS: Final = ("subject", "before", "after")
 _LOOP: Final = dict.fromkeys(("index", "index0", "rindex", "rindex0", "first", "last", "length", "name"), 0)
 _ANY: Final = object()  # a value whose shape is only known while rendering
@@ -111,9 +112,7 @@ def _unknown(template: BoundTemplate, shape: Facts) -> Iterator[tuple[str, str, 
                         yield "unknown_filter", f"line {place}: there is no filter {used.name}", place
 
 
-def _scoped(
-    nodes: Iterable[Node], scope: Mapping[str, Any], context: RenderContext
-) -> Iterator[tuple[Node, Mapping[str, Any]]]:
+def _scoped(nodes: Iterable[Node], scope: Shape, context: RenderContext) -> Iterator[tuple[Node, Shape]]:
     """Every node with the names that it can see; a loop's variable has the shape of the list's first item."""
     for node in nodes:
         yield node, scope
@@ -138,7 +137,7 @@ def _within(expressions: Iterable[Expression]) -> Iterator[Expression]:
         yield from _within(expression.children())
 
 
-def _resolve(path: Path, scope: Mapping[str, Any]) -> Any:  # Any: the value found, _ANY, or None for no such name
+def _resolve(path: Path, scope: Shape) -> Any:  # Any: the value found, _ANY, or None for no such name
     found: Any = scope  # Any: as above
     for segment in path.path:
         if isinstance(segment, Path):

@@ -3,10 +3,12 @@
 The stored copy is what was sent, byte for byte; so nothing here reads a clock or draws a random boundary.
 """
 
+import re
+from binascii import b2a_qp
 from datetime import datetime
-from email.headerregistry import Address, BaseHeader, HeaderRegistry, UnstructuredHeader
 from email.message import EmailMessage
-from email.policy import SMTP, Policy
+from email.policy import SMTP
+from email.utils import format_datetime
 from typing import Final
 from uuid import UUID
 
@@ -14,10 +16,13 @@ from msgspec import Struct
 
 from messaging.addresses import needs_utf8, normal
 from messaging.formatting import plain
+from messaging.headers import WIRE_HEADERS, mailbox, words
 from messaging.letters import check_url
 from messaging.rendering import Rendered
 
 MAX_DISPLAY_NAME: Final = 100  # characters
+_NO_TOKEN: Final = re.compile(r"[^A-Za-z0-9:._-]")
+_POLICY: Final = SMTP.clone(header_factory=WIRE_HEADERS)
 
 
 class Envelope(Struct, frozen=True, kw_only=True):
@@ -51,11 +56,11 @@ def build_mime(rendered: Rendered, envelope: Envelope) -> Mail:
     check_url(envelope.unsubscribe_url)
     utf8 = any(map(needs_utf8, (recipient, sender, reply_to)))
     mail = EmailMessage(_POLICY.clone(utf8=utf8))
-    mail["Date"] = envelope.sent_at
-    mail["From"] = _mailbox(_from_name(envelope), sender)
-    mail["To"] = _mailbox(envelope.to_name or "", recipient)
-    mail["Reply-To"] = _mailbox(envelope.creditor_name, reply_to)
-    mail["Subject"] = _inert(rendered.subject)
+    mail["Date"] = format_datetime(envelope.sent_at)
+    mail["From"] = mailbox(_from_name(envelope), sender)
+    mail["To"] = mailbox(plain(envelope.to_name or "", MAX_DISPLAY_NAME), recipient)
+    mail["Reply-To"] = mailbox(plain(envelope.creditor_name, MAX_DISPLAY_NAME), reply_to)
+    mail["Subject"] = words(plain(rendered.subject))
     mail["Message-ID"] = message_id_header(envelope.message_id, envelope.domain)
     if envelope.unsubscribe_url:
         mail["List-Unsubscribe"] = f"<{envelope.unsubscribe_url}>"
@@ -63,12 +68,13 @@ def build_mime(rendered: Rendered, envelope: Envelope) -> Mail:
     mail["Auto-Submitted"] = "auto-generated"  # RFC 3834: no answer of a machine to a machine
     mail["X-Entity-Ref-ID"] = str(envelope.message_id)  # reminders of two months are not folded into one thread
     if envelope.feedback_id:
-        mail["Feedback-ID"] = plain(envelope.feedback_id)
-    mail.set_content(rendered.text, cte="quoted-printable", charset="utf-8")
-    mail.add_alternative(rendered.html, subtype="html", cte="quoted-printable", charset="utf-8")
-    mail["Content-Language"] = envelope.language  # after the bodies, which would take it along
+        mail["Feedback-ID"] = _NO_TOKEN.sub("", envelope.feedback_id)
+    mail["Content-Language"] = envelope.language
+    mail["MIME-Version"] = "1.0"
     # "=_" cannot stand in quoted-printable text, so no body can hold the boundary.
-    mail.set_boundary(f"=_{envelope.message_id.hex}")
+    mail["Content-Type"] = f'multipart/alternative; boundary="=_{envelope.message_id.hex}"'
+    mail.attach(_part("plain", rendered.text))
+    mail.attach(_part("html", rendered.html))  # last: the form that a reader prefers
     return Mail(recipient=recipient, content=mail.as_bytes(), needs_utf8=utf8)
 
 
@@ -79,29 +85,15 @@ def message_id_header(message_id: UUID, domain: str) -> str:
 
 def _from_name(envelope: Envelope) -> str:
     if envelope.platform_name is None:
-        return envelope.creditor_name
+        return plain(envelope.creditor_name, MAX_DISPLAY_NAME)
     via = f" via {plain(envelope.platform_name, 30)}"
-    return plain(envelope.creditor_name, MAX_DISPLAY_NAME - len(via)) + via
+    return (plain(envelope.creditor_name, MAX_DISPLAY_NAME - len(via)) + via).strip()
 
 
-def _mailbox(name: str, address: str) -> Address:
-    local, _, domain = address.rpartition("@")
-    return Address(_inert(plain(name, MAX_DISPLAY_NAME)), local, domain)
-
-
-def _inert(text: str) -> str:
-    """Text that no mail program takes for an encoded word."""
-    return text.replace("=?", "= ?")
-
-
-class _Unfolded(UnstructuredHeader, BaseHeader):
-    """A header of tokens that mean nothing once they are cut: the library would encode what it cannot fold."""
-
-    def fold(self, *, policy: Policy) -> str:
-        return f"{self.name}: {self}{policy.linesep}"
-
-
-_REGISTRY: Final = HeaderRegistry()
-for _name in ("List-Unsubscribe", "List-Unsubscribe-Post", "Message-ID", "X-Entity-Ref-ID", "Feedback-ID"):
-    _REGISTRY.map_to_type(_name, _Unfolded)
-_POLICY: Final = SMTP.clone(header_factory=_REGISTRY)
+def _part(subtype: str, body: str) -> EmailMessage:
+    part = EmailMessage(_POLICY)
+    part["Content-Type"] = f'text/{subtype}; charset="utf-8"'
+    part["Content-Transfer-Encoding"] = "quoted-printable"
+    lines = body.replace("\r\n", "\n").replace("\n", "\r\n")
+    part.set_payload(b2a_qp(lines.encode(), istext=True).decode("ascii"))
+    return part

@@ -20,7 +20,7 @@ from liquid.utils import ReadOnlyChainMap
 Kind = Literal["words", "text", "html"]
 
 MAX_SOURCE: Final = 10_000  # characters
-MAX_SECONDS: Final = 1.0  # of processor time: a busy machine refuses nothing that a free one accepts
+MAX_SECONDS: Final = 0.5  # of processor time: a busy machine refuses nothing that a free one accepts
 MAX_ITERATIONS: Final = 10_000  # of all loops of one rendering together
 TAGS: Final = frozenset({
     "if", "unless", "case", "for", "break", "continue", "assign", "capture", "comment", "echo", "#",
