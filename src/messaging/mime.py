@@ -43,11 +43,10 @@ class Envelope(Struct, frozen=True, kw_only=True):
 
 
 class Mail(Struct, frozen=True, kw_only=True):
-    """A mail ready for a channel: `content` has CRLF line ends."""
+    """A mail ready for a channel: `content` has CRLF line ends, and ASCII headers unless an address has none."""
 
     recipient: str
     content: bytes
-    needs_utf8: bool
 
 
 def build_mime(rendered: Rendered, envelope: Envelope) -> Mail:
@@ -75,7 +74,7 @@ def build_mime(rendered: Rendered, envelope: Envelope) -> Mail:
     mail["Content-Type"] = f'multipart/alternative; boundary="=_{envelope.message_id.hex}"'
     mail.attach(_part("plain", rendered.text))
     mail.attach(_part("html", rendered.html))  # last: the form that a reader prefers
-    return Mail(recipient=recipient, content=mail.as_bytes(), needs_utf8=utf8)
+    return Mail(recipient=recipient, content=mail.as_bytes())
 
 
 def message_id_header(message_id: UUID, domain: str) -> str:

@@ -220,3 +220,6 @@ async def test_a_server_of_ascii_takes_ascii_only() -> None:
             ("failed", "smtputf8_missing"),
             ("sent", "accepted"),
         ]
+        content = "Reply-To: zoé@a.example\r\n\r\nBonjour\r\n".encode()
+        (outcome,) = await channel_to(server).send([new_copy("claire@a.example", content)])
+        assert (outcome.state, outcome.code) == ("failed", "smtputf8_missing")

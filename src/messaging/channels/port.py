@@ -23,7 +23,6 @@ class Copy(Struct, frozen=True, kw_only=True):
     sender: str  # the envelope's: where bounces go
     recipient: str
     content: bytes
-    needs_utf8: bool = False  # an address asks for SMTPUTF8
 
 
 class Outcome(Struct, frozen=True, kw_only=True):

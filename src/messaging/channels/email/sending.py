@@ -222,7 +222,8 @@ def _ready(copy: Copy, *, smtputf8: bool) -> _Ready | Failure:
         return Failure(state="failed", code="bad_address", detail=str(error))
     except ValueError as error:
         return Failure(state="failed", code="malformed_content", detail=str(error))
-    utf8 = copy.needs_utf8 or needs_utf8(sender) or needs_utf8(recipient)
+    headers, _, _ = content.partition(b"\r\n\r\n")  # an address to answer to may ask for it as well
+    utf8 = needs_utf8(sender) or needs_utf8(recipient) or not headers.isascii()
     if utf8 and not smtputf8:
         return Failure(state="failed", code="smtputf8_missing", detail="the server takes ASCII addresses only")
     return _Ready(sender, recipient, content, utf8)
