@@ -4,13 +4,14 @@ from datetime import UTC, datetime
 from typing import Final
 from uuid import UUID
 
-from sqlalchemy import text
+from sqlalchemy import update
 
 from kernel import ids
-from storage import clocks
 from storage.database import Database
 from storage.session import Cause
-from tenants.models import KillSwitch, Mode, SendBudget, Tenant, TenantKind
+from tenants.accounts import create_account
+from tenants.creation import create_tenant
+from tenants.models import Mode, SendBudget, TenantKind
 
 NOW: Final = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)  # where a sandbox's test clock stands: a Monday
 CAUSE: Final = Cause(kind="command", id="test")
@@ -23,20 +24,28 @@ async def make_tenant(
     mode: Mode = Mode.AUTOMATIC,
     now: datetime | None = NOW,
     slug: str | None = None,
-    cap: int = 5_000,
+    account: str | None = None,
+    cap: int | None = None,
 ) -> UUID:
-    """A tenant of an account of its own; `now=None` lets it live in system time."""
-    tenant_id, account_id = ids.new_id(), ids.new_id()
-    name = slug or f"tenant-{tenant_id.hex}"
-    async with database.directory() as session:
-        values = {"account": account_id, "name": f"{name}-account"}
-        await session.execute(text("select app.create_account(:account, :name, :name)"), values)
-        values = {"account": f"{name}-account", "tenant": tenant_id, "slug": name, "kind": kind.value}
-        await session.execute(text("select app.register_tenant(:account, :tenant, :slug, :kind)"), values)
-    async with database.tenant(tenant_id, CAUSE) as session:
-        session.add(Tenant(tenant_id=tenant_id, account_id=account_id, slug=name, kind=kind, mode=mode))
-        session.add_all(KillSwitch(tenant_id=tenant_id, scope=scope) for scope in ("tenant", "channel:email"))
-        session.add(SendBudget(tenant_id=tenant_id, hour_at=now or NOW, cap=cap))
-        if now is not None:
-            await clocks.set_clock(session, now)
+    """A tenant, of an account of its own unless one is named; a live one, or `now=None`, lives in system time.
+
+    The product makes it, so a `tenant.created` event is in its log.
+    """
+    name = slug or f"tenant-{ids.new_id().hex}"
+    if account is None:
+        async with database.directory() as session:
+            await create_account(session, f"{name}-account", name)
+    made = await create_tenant(
+        database,
+        account_slug=account or f"{name}-account",
+        slug=name,
+        kind=kind,
+        cause=CAUSE,
+        clock_at=now if kind is TenantKind.SANDBOX else None,
+        mode=mode,
+    )
+    tenant_id = ids.decode("ten", made.id)
+    if cap is not None:
+        async with database.tenant(tenant_id, CAUSE) as session:
+            await session.execute(update(SendBudget).where(SendBudget.tenant_id == tenant_id).values(cap=cap))
     return tenant_id
