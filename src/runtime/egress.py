@@ -118,7 +118,7 @@ def _admits(address: IPv4Address | IPv6Address, allow_private: tuple[Network, ..
 
 
 def _is_public(address: IPv4Address | IPv6Address) -> bool:
-    if not address.is_global or address.is_multicast:
+    if not address.is_global or address.is_multicast:  # what a newer Python knows beyond our lists
         return False
     if isinstance(address, IPv4Address):
         return not any(address in block for block in _REFUSED_V4)

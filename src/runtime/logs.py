@@ -171,6 +171,8 @@ def safe(value: object, limit: int = MAX_VALUE, *, lines: bool = False, depth: i
 
 def _cut(text: str, limit: int, *, lines: bool) -> str:
     masked = mask(text[: limit + OVERLAP])
+    if len(text) > limit + OVERLAP:
+        masked = masked[:-OVERLAP]
     short = masked if len(text) <= limit else f"{masked[:limit]}… [{len(text)} characters]"
     return (_UNSEEN_BUT_LINES if lines else _UNSEEN).sub(_escape, short)
 

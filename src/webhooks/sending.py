@@ -27,7 +27,7 @@ from webhooks.schedule import (
     judge_failure,
     read_retry_after,
 )
-from webhooks.signing import ID_HEADER, SIGNATURE_HEADER, TIMESTAMP_HEADER, SigningKey, signed_headers
+from webhooks.signing import ID_HEADER, SIGNATURE_HEADER, TIMESTAMP_HEADER, SigningKey, sign
 
 FIRST_WIDTH: Final = 2
 MAX_KNOWN_SLOW: Final = 10_000
@@ -108,7 +108,7 @@ async def attempt(http: Http, outgoing: Outgoing) -> Attempted:
     try:
         headers = {name: value for name, value in outgoing.headers.items() if name.lower() not in OWN_HEADERS}
         headers["content-type"] = "application/json"
-        headers |= signed_headers(outgoing.keys, outgoing.event_id, int(started_at.timestamp()), outgoing.body)
+        headers |= sign(outgoing.keys, outgoing.event_id, int(started_at.timestamp()), outgoing.body)
         answer = await http.post(outgoing.url, outgoing.body, headers, outgoing.timeout_s, keep=KEPT)
     except Exception:  # one delivery that meets a fault of ours must not stop those of everyone else
         log.exception("webhook_attempt_failed", delivery_id=outgoing.delivery_id, tenant_id=outgoing.tenant_id)
@@ -211,7 +211,7 @@ class Sender:
         self._keep_watch()
 
     async def results(self, *, at_least: int = 1, within_s: float) -> list[Result]:
-        """Take what has ended, once it is so many or nothing else is under way, or the time is up."""
+        """Take what has ended, once it is so many, or no more is to be expected soon, or the time is up."""
         self._wanted = at_least
         if not self._enough():
             self._news.clear()
@@ -233,7 +233,8 @@ class Sender:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     def _enough(self) -> bool:
-        return len(self._done) >= self._wanted or (bool(self._done) and self.busy == 0)
+        more_soon = len(self._tasks) > self._slow_under_way or bool(self._quick)
+        return len(self._done) >= self._wanted or (bool(self._done) and not more_soon)
 
     def _list(self, lane: _Lane) -> None:
         if lane.waiting and not lane.listed and lane.under_way < lane.width:
@@ -261,17 +262,16 @@ class Sender:
                 lane.moved_at = self._loop.time()
             lane.under_way += 1
             self._slow_under_way += lane.slow
-            task = self._loop.create_task(self._send(lane, outgoing, lane.slow))
-            self._tasks.add(task)
+            self._tasks.add(self._loop.create_task(self._send(lane, outgoing)))
             self._list(lane)
 
-    async def _send(self, lane: _Lane, outgoing: Outgoing, was_slow: bool) -> None:  # noqa: FBT001 - private, one caller
+    async def _send(self, lane: _Lane, outgoing: Outgoing) -> None:
         attempted = await attempt(self._http, outgoing)
         task = asyncio.current_task()
         if task is not None:
             self._tasks.discard(task)  # here and not in a callback, so that `busy` is true when the result is seen
         lane.under_way -= 1
-        self._slow_under_way -= was_slow
+        self._slow_under_way -= lane.slow
         lane.moved_at = self._loop.time()
         lane.width = 1 if attempted.status is None else min(lane.width + 1, self._limits.per_endpoint)
         self._mark(lane, slow=attempted.duration_ms > self._limits.slow_s * 1000)
@@ -282,6 +282,8 @@ class Sender:
         self._ended(attempted)
 
     def _mark(self, lane: _Lane, *, slow: bool) -> None:
+        if slow is not lane.slow:
+            self._slow_under_way += lane.under_way if slow else -lane.under_way
         lane.slow = slow
         self._known_slow.pop(lane.endpoint_id, None)
         if slow:

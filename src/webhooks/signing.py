@@ -1,6 +1,6 @@
 """Standard Webhooks signatures: v1 (HMAC-SHA256) and v1a (ed25519), over `id.timestamp.body`.
 
->>> headers = signed_headers([read_key(new_secret())], "evt_1", 1614265330, b"{}")
+>>> headers = sign([read_key(new_secret())], "evt_1", 1614265330, b"{}")
 >>> headers["webhook-signature"].startswith("v1,")
 True
 """
@@ -87,7 +87,7 @@ def read_keys(texts: Iterable[str]) -> tuple[SigningKey, ...]:
     return tuple(read_key(text) for text in texts)
 
 
-def signed_headers(keys: Sequence[SigningKey], message_id: str, timestamp_s: int, body: bytes) -> dict[str, str]:
+def sign(keys: Sequence[SigningKey], message_id: str, timestamp_s: int, body: bytes) -> dict[str, str]:
     """The three headers of one attempt; while a key rotates, each active key signs."""
     if not 1 <= len(keys) <= MAX_KEYS:
         raise ValueError(f"an attempt is signed by 1 to {MAX_KEYS} keys")

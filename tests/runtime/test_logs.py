@@ -111,8 +111,13 @@ def test_long_value_is_cut(written: Written) -> None:
     assert len(line["reason"]) == 50
 
 
-def test_secret_across_the_cut_does_not_show_half(written: Written) -> None:
-    logs.logger("x").info("y " * (MAX_VALUE // 2 - 10) + "marie.durand@example.fr")
+@pytest.mark.parametrize("before", ["y " * (MAX_VALUE // 2 - 10), "rel_live_" + "a" * 1500 + " " + "y " * 490])
+@pytest.mark.parametrize("room", range(0, 40, 3))
+def test_secret_across_the_cut_does_not_show_half(written: Written, before: str, room: int) -> None:
+    """Neither at the cut, nor where the reading ends, which masking may bring before the cut."""
+    for end in (MAX_VALUE, MAX_VALUE + logs.OVERLAP):
+        start = before + "z " * ((end - len(before) - room) // 2)
+        logs.logger("x").info(start + "marie.durand@example.fr" + " and so on" * 200)
     assert "marie" not in written.getvalue()
 
 
