@@ -58,9 +58,7 @@ class Creditor(TenantRow, Base):
     """A legal entity of the tenant, in whose name invoices stand."""
 
     __tablename__ = "creditor"
-    __table_args__ = (
-        Index("uq_creditor_external_id", "tenant_id", "external_id", unique=True),
-    )
+    __table_args__ = (Index("uq_creditor_external_id", "tenant_id", "external_id", unique=True),)
 
     external_id: Mapped[str | None] = mapped_column(Text)
     name: Mapped[str] = mapped_column(Text)
@@ -95,7 +93,13 @@ class Debtor(TenantRow, Base):
         one_of("kind", DebtorKind),
         Index("uq_debtor_external_id", "tenant_id", "external_id", unique=True),
         Index("ix_debtor_merged", "tenant_id", "merged_into_id", postgresql_where=text("merged_into_id is not null")),
-        Index("ix_debtor_name_folded", "tenant_id", "name_folded", "id", postgresql_ops={"name_folded": "text_pattern_ops"}),
+        Index(
+            "ix_debtor_name_folded",
+            "tenant_id",
+            "name_folded",
+            "id",
+            postgresql_ops={"name_folded": "text_pattern_ops"},
+        ),
     )
 
     external_id: Mapped[str | None] = mapped_column(Text)

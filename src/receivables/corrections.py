@@ -1,0 +1,135 @@
+"""Correct invoices and void them: what has been paid stays paid, or is given back."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Final
+from uuid import UUID
+
+from kernel import ids
+from kernel.clock import day_of
+from kernel.errors import AppError
+from receivables import access
+from receivables.allocations import active_of_invoice, sources_of, undo_all
+from receivables.changes import copy_to, draft_of, flush, named
+from receivables.drafts import InvoiceChange, Line, NewInvoice
+from receivables.errors import AmountBelowAllocated, ExternalIdTaken, InvoiceNotOpen
+from receivables.events import InvoiceUpdated, InvoiceVoided
+from receivables.locks import lock_debtors
+from receivables.models import DocumentState, Instalment, Invoice, VoidReason
+from receivables.outcomes import Outcome
+from receivables.posting import Posting, payment_event
+from receivables.rules import revised
+from receivables.views import InvoiceView
+from storage.events import emit
+from storage.session import TenantSession
+
+_COLUMNS: Final = (
+    "external_id", "due_on", "due_on_source", "total_minor", "prepaid_minor", "purchase_order", "payment_terms",
+    "direct_debit_on", "source", "source_rank",
+)  # fmt: skip
+_REFUSALS: Final = {"uq_invoice_external_id": ExternalIdTaken}
+
+
+async def update_invoice(session: TenantSession, invoice_id: UUID, change: InvoiceChange, now: datetime) -> InvoiceView:
+    """Correct one invoice; the same again changes nothing.
+
+    Raises Invalid, InvoiceNotOpen, AmountBelowAllocated, ExternalIdTaken.
+    """
+    return (await correct_invoices(session, {invoice_id: change}, now))[invoice_id].get()
+
+
+async def correct_invoices(
+    session: TenantSession, changes: Mapping[UUID, InvoiceChange], now: datetime
+) -> dict[UUID, Outcome[InvoiceView]]:
+    """Correct many invoices in few statements; each has its own outcome. Raises InvoiceNotFound, ExternalIdTaken."""
+    await lock_debtors(session, await access.debtors_of_invoices(session, changes))
+    posting = Posting(session, now)
+    await posting.load(invoice_ids=changes)
+    return await correct_loaded(posting, changes)
+
+
+async def correct_loaded(posting: Posting, changes: Mapping[UUID, InvoiceChange]) -> dict[UUID, Outcome[InvoiceView]]:
+    """Correct invoices that were loaded under their debtors' locks."""
+    outcomes = {invoice_id: _correct(posting, invoice_id, change) for invoice_id, change in changes.items()}
+    await flush(posting.session, _REFUSALS)
+    return outcomes
+
+
+def draft_from(row: Invoice, lines: Sequence[Instalment]) -> NewInvoice:
+    """A known invoice in the form in which it could have been handed in."""
+    last = max((line.place for line in lines if line.amount_minor), default=1)
+    shown = tuple(Line(amount_minor=line.amount_minor, due_on=line.due_on) for line in lines if line.place <= last)
+    return draft_of(NewInvoice, row, instalments=shown)
+
+
+def _correct(posting: Posting, invoice_id: UUID, change: InvoiceChange) -> Outcome[InvoiceView]:
+    row, before = posting.invoices[invoice_id], posting.before(invoice_id)
+    if row.document is not DocumentState.OPEN:
+        return Outcome("refused", error=InvoiceNotOpen())
+    try:
+        new = revised(draft_from(row, posting.lines_of(invoice_id)), named(change))
+        _lay(posting, row, new.instalments)
+    except AppError as error:
+        return Outcome("refused", error=error)
+    copy_to(row, new, _COLUMNS)
+    if posting.view(invoice_id) == before:
+        return Outcome("unchanged", before)
+    row.version += 1
+    after = posting.view(invoice_id)
+    emit(posting.session, InvoiceUpdated(after, before, posting.now))
+    crossing = payment_event(before.balance_minor, after.balance_minor)
+    if crossing is not None and 0 in {before.balance_minor, after.balance_minor}:  # settled or reopened by it
+        row.version += 1
+        emit(posting.session, crossing(posting.view(invoice_id), after, posting.now))
+    return Outcome("updated", posting.view(invoice_id))
+
+
+def _lay(posting: Posting, row: Invoice, lines: Sequence[Line]) -> None:
+    """Give the instalments other amounts and days by their place; one that is no longer named keeps nothing due."""
+    kept = posting.lines_of(row.id)
+    wanted = dict(enumerate(lines, start=1))
+    for line in kept:
+        settled_minor = line.amount_minor - line.balance_minor
+        amount_minor = wanted[line.place].amount_minor if line.place in wanted else 0
+        if amount_minor < settled_minor:
+            raise AmountBelowAllocated
+    for line in kept:
+        new = wanted.pop(line.place, None)
+        settled_minor = line.amount_minor - line.balance_minor
+        line.amount_minor = 0 if new is None else new.amount_minor
+        line.balance_minor = line.amount_minor - settled_minor
+        line.due_on = line.due_on if new is None else new.due_on
+    for place, new in wanted.items():
+        added = Instalment(
+            tenant_id=row.tenant_id, id=ids.new_id(), version=1, invoice_id=row.id, debtor_id=row.debtor_id,
+            place=place, due_on=new.due_on, amount_minor=new.amount_minor, balance_minor=new.amount_minor,
+        )  # fmt: skip
+        kept.append(added)
+        posting.session.add(added)
+    row.balance_minor = sum(line.balance_minor for line in kept)
+
+
+async def void_invoice(session: TenantSession, invoice_id: UUID, reason: VoidReason, now: datetime) -> InvoiceView:
+    """The invoice no longer counts; what had settled it is free again. Raises InvoiceNotOpen."""
+    row = await access.invoice(session, invoice_id, lock=True)
+    if row.document is not DocumentState.OPEN:
+        raise InvoiceNotOpen
+    creditor = await access.creditor(session, row.creditor_id)
+    posting = Posting(session, now)
+    await posting.load(invoice_ids=[invoice_id])
+    before = posting.before(invoice_id)
+    standing = await active_of_invoice(session, invoice_id)
+    sources = await sources_of(session, standing)
+    day = day_of(now, creditor.zone)
+    for source in sources.values():
+        mine = [each for each in standing if source.id in {each.receipt_id, each.credit_note_id}]
+        await undo_all(posting, source, mine, day)
+    for line in posting.lines_of(invoice_id):
+        line.balance_minor = 0
+    row.document, row.void_reason, row.balance_minor, row.version = DocumentState.VOID, reason, 0, row.version + 1
+    after = posting.view(invoice_id)
+    emit(session, InvoiceVoided(after, before, now))
+    posting.told(invoice_id)
+    posting.tell()
+    await posting.write()
+    return after

@@ -1,0 +1,149 @@
+"""What a caller can do wrong with creditors, debtors, documents and money."""
+
+from kernel.errors import Conflict, NotFound
+
+
+class CreditorNotFound(NotFound):
+    """There is no such creditor."""
+
+    code = "creditor_not_found"
+
+
+class DebtorNotFound(NotFound):
+    """There is no such debtor."""
+
+    code = "debtor_not_found"
+
+
+class ContactNotFound(NotFound):
+    """There is no such contact."""
+
+    code = "contact_not_found"
+
+
+class InvoiceNotFound(NotFound):
+    """There is no such invoice."""
+
+    code = "invoice_not_found"
+
+
+class InstalmentNotFound(NotFound):
+    """There is no such instalment."""
+
+    code = "instalment_not_found"
+
+
+class CreditNoteNotFound(NotFound):
+    """There is no such credit note."""
+
+    code = "credit_note_not_found"
+
+
+class ReceiptNotFound(NotFound):
+    """There is no such receipt."""
+
+    code = "receipt_not_found"
+
+
+class AllocationNotFound(NotFound):
+    """There is no such allocation of this receipt or credit note."""
+
+    code = "allocation_not_found"
+    remedy = "List the allocations of the receipt or credit note; one that was undone cannot be undone again."
+
+
+class ExternalIdTaken(Conflict):
+    """Another object of this kind has this external_id."""
+
+    code = "external_id_taken"
+    remedy = "Look the object up by its external_id and change it, or send another external_id."
+
+
+class IdentifierTaken(Conflict):
+    """Another creditor or debtor has this legal id."""
+
+    code = "identifier_taken"
+    remedy = "Look up who has the legal id; two of our objects cannot be the same legal entity."
+
+
+class InvoiceNumberTaken(Conflict):
+    """The creditor has already issued an invoice with this number in that year."""
+
+    code = "invoice_number_taken"
+    remedy = "Change the existing invoice, which 'detail' names, or correct the number."
+
+
+class CreditNoteNumberTaken(Conflict):
+    """The creditor has already issued a credit note with this number in that year."""
+
+    code = "credit_note_number_taken"
+    remedy = "Change the existing credit note, which 'detail' names, or correct the number."
+
+
+class DocumentConflict(Conflict):
+    """The document is known with another debtor, another currency, or under two identities."""
+
+    code = "document_conflict"
+    remedy = "Compare both with the original document; void the wrong one, or correct what was sent."
+
+
+class InvoiceNotOpen(Conflict):
+    """The invoice is void or written off."""
+
+    code = "invoice_not_open"
+    remedy = "Only an open invoice can be changed or paid."
+
+
+class CreditNoteNotOpen(Conflict):
+    """The credit note is void."""
+
+    code = "credit_note_not_open"
+    remedy = "Only an open credit note can be used."
+
+
+class AmountBelowAllocated(Conflict):
+    """More than the new amount has already been paid or credited."""
+
+    code = "amount_below_allocated"
+    remedy = "Undo allocations first, so that what is left of them fits the new amount."
+
+
+class NotEnoughLeft(Conflict):
+    """The receipt or credit note has not that much left."""
+
+    code = "not_enough_left"
+    remedy = "Read what is left of it and allocate at most that."
+
+
+class ExceedsBalance(Conflict):
+    """The allocation is greater than what is left to pay."""
+
+    code = "exceeds_balance"
+    remedy = "Allocate at most the balance; what is over stays unapplied on the receipt."
+
+
+class AllocationMismatch(Conflict):
+    """Money settles debts of its own creditor, debtor and currency only."""
+
+    code = "allocation_mismatch"
+    remedy = "Allocate to an invoice of the same creditor, the same debtor and the same currency."
+
+
+class ReceiptReversed(Conflict):
+    """The receipt has been reversed: its money went back."""
+
+    code = "receipt_reversed"
+    remedy = "Record the money that arrived since as a receipt of its own."
+
+
+class ReceiptNotProvisional(Conflict):
+    """The receipt is final already."""
+
+    code = "receipt_not_provisional"
+
+
+class ContactArchived(Conflict):
+    """The contact has been archived."""
+
+    code = "contact_archived"
+    remedy = "Create a new contact."

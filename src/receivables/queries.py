@@ -1,0 +1,327 @@
+"""Lists: newest first, a page at a time by keyset. `after` is the last id of the page before."""
+
+from collections.abc import Iterable, Sequence
+from datetime import date, datetime
+from typing import Any, Final, TypeVar
+from uuid import UUID
+
+from msgspec import Struct
+from sqlalchemy import ColumnElement, Date, Select, Text, cast, exists, func, literal, select
+from sqlalchemy.orm import InstrumentedAttribute
+
+from kernel.text import fold
+from receivables import access, identifiers
+from receivables.identifiers import Identifier
+from receivables.merges import group_of
+from receivables.models import (
+    Allocation,
+    Contact,
+    CreditNote,
+    Creditor,
+    Debtor,
+    DebtorIdentifier,
+    DocumentState,
+    Instalment,
+    Invoice,
+    Receipt,
+    ReceiptState,
+    Reversal,
+)
+from receivables.views import (
+    AllocationView,
+    ContactView,
+    CreditNoteView,
+    CreditorView,
+    DebtorView,
+    InvoiceView,
+    ReceiptView,
+)
+from storage.session import TenantSession, tenant_of
+
+MAX_ROWS: Final = 1_000
+S = TypeVar("S", bound="Select[*tuple[Any, ...]]")  # Any: whatever is listed
+
+
+class DebtorFilter(Struct, frozen=True, kw_only=True):
+    """Which debtors: by the beginning of the name, by a name of the caller's own, by a legal id."""
+
+    name_prefix: str | None = None
+    external_id: str | None = None
+    identifier: Identifier | None = None
+
+
+class InvoiceFilter(Struct, frozen=True, kw_only=True):
+    """Which invoices. A debtor stands for everybody merged into it."""
+
+    debtor_id: UUID | None = None
+    creditor_id: UUID | None = None
+    document: DocumentState | None = None
+    settled: bool | None = None
+    overdue: bool | None = None  # something is to pay since before the creditor's today
+    due_from: date | None = None
+    due_to: date | None = None
+    issued_from: date | None = None
+    issued_to: date | None = None
+    external_id: str | None = None
+    number_prefix: str | None = None
+
+
+class CreditNoteFilter(Struct, frozen=True, kw_only=True):
+    """Which credit notes."""
+
+    debtor_id: UUID | None = None
+    creditor_id: UUID | None = None
+    document: DocumentState | None = None
+    used_up: bool | None = None
+    issued_from: date | None = None
+    issued_to: date | None = None
+    external_id: str | None = None
+    number_prefix: str | None = None
+
+
+class ReceiptFilter(Struct, frozen=True, kw_only=True):
+    """Which receipts."""
+
+    debtor_id: UUID | None = None
+    creditor_id: UUID | None = None
+    state: ReceiptState | None = None
+    unapplied: bool | None = None
+    effective_from: date | None = None
+    effective_to: date | None = None
+    external_id: str | None = None
+
+
+class AllocationFilter(Struct, frozen=True, kw_only=True):
+    """Which allocations: of a receipt, of a credit note, to an invoice."""
+
+    receipt_id: UUID | None = None
+    credit_note_id: UUID | None = None
+    invoice_id: UUID | None = None
+
+
+async def creditors(
+    session: TenantSession, *, external_id: str | None = None, after: UUID | None = None, limit: int
+) -> list[CreditorView]:
+    """Creditors, the newest first."""
+    statement = select(Creditor).where(
+        Creditor.tenant_id == tenant_of(session), *_is(Creditor.external_id, external_id)
+    )
+    rows = list(await session.scalars(_newest(statement, Creditor.id, after=after, limit=limit)))
+    return await _creditor_views(session, rows)
+
+
+async def creditors_by_id(session: TenantSession, creditor_ids: Iterable[UUID]) -> list[CreditorView]:
+    """These creditors, for an answer that names them."""
+    wanted = list(creditor_ids)
+    statement = select(Creditor).where(Creditor.tenant_id == tenant_of(session), Creditor.id.in_(wanted))
+    return await _creditor_views(session, list(await session.scalars(statement)))  # bounded: by the ids asked for
+
+
+async def _creditor_views(session: TenantSession, rows: Sequence[Creditor]) -> list[CreditorView]:
+    held = await identifiers.held_by(session, identifiers.CREDITORS, [row.id for row in rows])
+    return [CreditorView.of(row, held[row.id]) for row in rows]
+
+
+async def debtors(
+    session: TenantSession, wanted: DebtorFilter, *, after: UUID | None = None, limit: int
+) -> list[DebtorView]:
+    """Debtors, the newest first."""
+    statement = select(Debtor).where(
+        Debtor.tenant_id == tenant_of(session), *_is(Debtor.external_id, wanted.external_id)
+    )
+    if wanted.name_prefix is not None:
+        statement = statement.where(Debtor.name_folded.op("^@", is_comparison=True)(fold(wanted.name_prefix)))
+    if wanted.identifier is not None:
+        named = identifiers.canonical(wanted.identifier.scheme, wanted.identifier.value)
+        holds = exists().where(
+            DebtorIdentifier.tenant_id == Debtor.tenant_id,
+            DebtorIdentifier.scheme == named.scheme,
+            DebtorIdentifier.value == named.value,
+            DebtorIdentifier.debtor_id == Debtor.id,
+        )
+        statement = statement.where(holds)
+    rows = list(await session.scalars(_newest(statement, Debtor.id, after=after, limit=limit)))
+    return await _debtor_views(session, rows)
+
+
+async def debtors_by_id(session: TenantSession, debtor_ids: Iterable[UUID]) -> list[DebtorView]:
+    """These debtors, for an answer that names them."""
+    wanted = list(debtor_ids)
+    statement = select(Debtor).where(Debtor.tenant_id == tenant_of(session), Debtor.id.in_(wanted))
+    return await _debtor_views(session, list(await session.scalars(statement)))  # bounded: by the ids asked for
+
+
+async def debtors_by_external_id(session: TenantSession, external_ids: Iterable[str]) -> dict[str, UUID]:
+    """The debtors that a source's own names lead to; an unknown name is absent."""
+    wanted = list(external_ids)
+    statement = select(Debtor.external_id, Debtor.id).where(
+        Debtor.tenant_id == tenant_of(session), Debtor.external_id.in_(wanted)
+    )
+    rows = await session.execute(statement)  # bounded: by the names asked for
+    return {name: debtor_id for name, debtor_id in rows if name is not None}
+
+
+async def debtors_by_name(session: TenantSession, names: Iterable[str]) -> dict[str, UUID]:
+    """The only debtor of each exact name, however it is written; a name that several bear is absent."""
+    folded = {name: fold(name) for name in names}
+    statement = (
+        select(Debtor.name_folded, func.min(cast(Debtor.id, Text)).label("id"))
+        .where(Debtor.tenant_id == tenant_of(session), Debtor.name_folded.in_(set(folded.values())))
+        .group_by(Debtor.name_folded)
+        .having(func.count() == 1)
+    )
+    found = {name: UUID(id_) for name, id_ in await session.execute(statement)}  # bounded: by the names asked for
+    return {name: found[key] for name, key in folded.items() if key in found}
+
+
+async def _debtor_views(session: TenantSession, rows: Sequence[Debtor]) -> list[DebtorView]:
+    held = await identifiers.held_by(session, identifiers.DEBTORS, [row.id for row in rows])
+    return [DebtorView.of(row, held[row.id]) for row in rows]
+
+
+async def contacts(
+    session: TenantSession,
+    *,
+    debtor_id: UUID | None = None,
+    archived: bool | None = None,
+    after: UUID | None = None,
+    limit: int,
+) -> list[ContactView]:
+    """Contacts, the newest first."""
+    statement = select(Contact).where(Contact.tenant_id == tenant_of(session))
+    if debtor_id is not None:
+        statement = statement.where(Contact.debtor_id.in_(await group_of(session, debtor_id)))
+    if archived is not None:
+        statement = statement.where(Contact.archived_at.is_not(None) == archived)
+    return [
+        ContactView.of(row) for row in await session.scalars(_newest(statement, Contact.id, after=after, limit=limit))
+    ]
+
+
+async def invoices(
+    session: TenantSession, wanted: InvoiceFilter, *, now: datetime, after: UUID | None = None, limit: int
+) -> list[InvoiceView]:
+    """Invoices with their instalments, the newest first."""
+    statement = select(Invoice).where(
+        Invoice.tenant_id == tenant_of(session),
+        *await _of_debtor(session, Invoice.debtor_id, wanted.debtor_id),
+        *_is(Invoice.creditor_id, wanted.creditor_id),
+        *_is(Invoice.document, wanted.document),
+        *_is(Invoice.external_id, wanted.external_id),
+        *_within(Invoice.due_on, wanted.due_from, wanted.due_to),
+        *_within(Invoice.issued_on, wanted.issued_from, wanted.issued_to),
+        *_begins(Invoice.number, wanted.number_prefix),
+    )
+    if wanted.settled is not None:
+        statement = statement.where((Invoice.balance_minor == 0) == wanted.settled)
+    if wanted.overdue is not None:
+        statement = statement.where(_overdue(now) == wanted.overdue)
+    rows = list(await session.scalars(_newest(statement, Invoice.id, after=after, limit=limit)))
+    lines = await access.instalments(session, [row.id for row in rows])
+    return [InvoiceView.of(row, lines[row.id]) for row in rows]
+
+
+def _overdue(now: datetime) -> ColumnElement[bool]:
+    """Whether something of an invoice is still to pay and its day has passed, where the creditor is."""
+    today = (
+        select(cast(func.timezone(Creditor.zone, literal(now)), Date))
+        .where(Creditor.tenant_id == Invoice.tenant_id, Creditor.id == Invoice.creditor_id)
+        .scalar_subquery()
+    )
+    return exists().where(
+        Instalment.tenant_id == Invoice.tenant_id,
+        Instalment.invoice_id == Invoice.id,
+        Instalment.balance_minor > 0,
+        Instalment.due_on < today,
+    )
+
+
+async def credit_notes(
+    session: TenantSession, wanted: CreditNoteFilter, *, after: UUID | None = None, limit: int
+) -> list[CreditNoteView]:
+    """Credit notes, the newest first."""
+    statement = select(CreditNote).where(
+        CreditNote.tenant_id == tenant_of(session),
+        *await _of_debtor(session, CreditNote.debtor_id, wanted.debtor_id),
+        *_is(CreditNote.creditor_id, wanted.creditor_id),
+        *_is(CreditNote.document, wanted.document),
+        *_is(CreditNote.external_id, wanted.external_id),
+        *_within(CreditNote.issued_on, wanted.issued_from, wanted.issued_to),
+        *_begins(CreditNote.number, wanted.number_prefix),
+    )
+    if wanted.used_up is not None:
+        statement = statement.where((CreditNote.remaining_minor == 0) == wanted.used_up)
+    return [
+        CreditNoteView.of(row)
+        for row in await session.scalars(_newest(statement, CreditNote.id, after=after, limit=limit))
+    ]
+
+
+async def receipts(
+    session: TenantSession, wanted: ReceiptFilter, *, after: UUID | None = None, limit: int
+) -> list[ReceiptView]:
+    """Receipts, the newest first."""
+    statement = select(Receipt).where(
+        Receipt.tenant_id == tenant_of(session),
+        *await _of_debtor(session, Receipt.debtor_id, wanted.debtor_id),
+        *_is(Receipt.creditor_id, wanted.creditor_id),
+        *_is(Receipt.state, wanted.state),
+        *_is(Receipt.external_id, wanted.external_id),
+        *_within(Receipt.effective_on, wanted.effective_from, wanted.effective_to),
+    )
+    if wanted.unapplied is not None:
+        statement = statement.where((Receipt.unapplied_minor > 0) == wanted.unapplied)
+    rows = list(await session.scalars(_newest(statement, Receipt.id, after=after, limit=limit)))
+    reversals = await _reversals(session, [row.id for row in rows if row.state is ReceiptState.REVERSED])
+    return [ReceiptView.of(row, reversals.get(row.id)) for row in rows]
+
+
+async def _reversals(session: TenantSession, receipt_ids: Sequence[UUID]) -> dict[UUID, Reversal]:
+    statement = select(Reversal).where(Reversal.tenant_id == tenant_of(session), Reversal.receipt_id.in_(receipt_ids))
+    return {row.receipt_id: row for row in await session.scalars(statement)}  # bounded: one per receipt of the page
+
+
+async def allocations(
+    session: TenantSession, wanted: AllocationFilter, *, after: UUID | None = None, limit: int
+) -> list[AllocationView]:
+    """Allocations and what undid them, the newest first."""
+    statement = (
+        select(Allocation, Invoice.currency)
+        .join(Invoice, (Invoice.tenant_id == Allocation.tenant_id) & (Invoice.id == Allocation.invoice_id))
+        .where(
+            Allocation.tenant_id == tenant_of(session),
+            *_is(Allocation.receipt_id, wanted.receipt_id),
+            *_is(Allocation.credit_note_id, wanted.credit_note_id),
+            *_is(Allocation.invoice_id, wanted.invoice_id),
+        )
+    )
+    rows = await session.execute(_newest(statement, Allocation.id, after=after, limit=limit))
+    return [AllocationView.of(row, currency) for row, currency in rows]
+
+
+def _newest(statement: S, key: InstrumentedAttribute[UUID], *, after: UUID | None, limit: int) -> S:
+    if after is not None:
+        statement = statement.where(key < after)
+    return statement.order_by(key.desc()).limit(min(limit, MAX_ROWS))
+
+
+async def _of_debtor(
+    session: TenantSession, column: InstrumentedAttribute[UUID], debtor_id: UUID | None
+) -> list[ColumnElement[bool]]:
+    return [] if debtor_id is None else [column.in_(await group_of(session, debtor_id))]
+
+
+def _is(column: InstrumentedAttribute[Any], value: object) -> list[ColumnElement[bool]]:  # Any: columns of every type
+    return [] if value is None else [column == value]
+
+
+def _within(
+    column: InstrumentedAttribute[Any],
+    first: date | None,
+    last: date | None,  # Any: a date that may be null or not
+) -> list[ColumnElement[bool]]:
+    return [*([column >= first] if first is not None else []), *([column <= last] if last is not None else [])]
+
+
+def _begins(column: InstrumentedAttribute[str], prefix: str | None) -> list[ColumnElement[bool]]:
+    return [] if prefix is None else [column.op("^@", is_comparison=True)(prefix)]

@@ -1,0 +1,349 @@
+"""Receivables as the world sees them, in answers and in events. Stored facts only: nothing here depends on today."""
+
+from collections.abc import Sequence
+from datetime import date, datetime
+from typing import Annotated
+from uuid import UUID
+
+from msgspec import Struct
+
+from kernel import ids
+from receivables.identifiers import Identifier
+from receivables.models import (
+    Allocation,
+    Contact,
+    CreditNote,
+    Creditor,
+    Debtor,
+    DebtorKind,
+    DocumentState,
+    DueOnSource,
+    Instalment,
+    Invoice,
+    Receipt,
+    ReceiptState,
+    Reversal,
+    VoidReason,
+)
+from storage.events import PERSONAL
+
+
+def encoded(prefix: str, value: UUID | None) -> str | None:
+    """An id for the world, where there is one."""
+    return None if value is None else ids.encode(prefix, value)
+
+
+class CreditorView(Struct, frozen=True, kw_only=True):
+    """A legal entity of the tenant, in whose name invoices stand."""
+
+    id: str
+    version: int
+    external_id: str | None
+    name: str
+    zone: str
+    language: str
+    country: str
+    currency: str
+    address: str | None
+    reply_to: str | None
+    iban: str | None
+    bic: str | None
+    identifiers: tuple[Identifier, ...]
+
+    @classmethod
+    def of(cls, row: Creditor, identifiers: Sequence[Identifier]) -> "CreditorView":
+        """Show a creditor with its legal ids."""
+        return cls(
+            id=ids.encode("crd", row.id),
+            version=row.version,
+            external_id=row.external_id,
+            name=row.name,
+            zone=row.zone,
+            language=row.language,
+            country=row.country,
+            currency=row.currency,
+            address=row.address,
+            reply_to=row.reply_to,
+            iban=row.iban,
+            bic=row.bic,
+            identifiers=tuple(identifiers),
+        )
+
+
+class DebtorView(Struct, frozen=True, kw_only=True):
+    """Who owes. What tells of a person is null once the debtor has been erased."""
+
+    id: str
+    version: int
+    external_id: str | None
+    kind: DebtorKind
+    name: Annotated[str | None, PERSONAL]
+    language: str | None
+    zone: str | None
+    country: str | None
+    address: Annotated[str | None, PERSONAL]
+    email: Annotated[str | None, PERSONAL]
+    merged_into_id: str | None
+    insolvent_on: date | None
+    identifiers: Annotated[tuple[Identifier, ...] | None, PERSONAL]
+
+    @classmethod
+    def of(cls, row: Debtor, identifiers: Sequence[Identifier]) -> "DebtorView":
+        """Show a debtor with its legal ids."""
+        return cls(
+            id=ids.encode("dbt", row.id),
+            version=row.version,
+            external_id=row.external_id,
+            kind=row.kind,
+            name=row.name,
+            language=row.language,
+            zone=row.zone,
+            country=row.country,
+            address=row.address,
+            email=row.email,
+            merged_into_id=encoded("dbt", row.merged_into_id),
+            insolvent_on=row.insolvent_on,
+            identifiers=tuple(identifiers),
+        )
+
+
+class ContactView(Struct, frozen=True, kw_only=True):
+    """A person or mailbox of a debtor that messages go to."""
+
+    id: str
+    version: int
+    debtor_id: str
+    name: Annotated[str | None, PERSONAL]
+    email: Annotated[str | None, PERSONAL]
+    language: str | None
+    zone: str | None
+    billing: bool
+    archived_at: datetime | None
+
+    @classmethod
+    def of(cls, row: Contact) -> "ContactView":
+        """Show a contact."""
+        return cls(
+            id=ids.encode("ctc", row.id),
+            version=row.version,
+            debtor_id=ids.encode("dbt", row.debtor_id),
+            name=row.name,
+            email=row.email,
+            language=row.language,
+            zone=row.zone,
+            billing=row.billing,
+            archived_at=row.archived_at,
+        )
+
+
+class InstalmentView(Struct, frozen=True, kw_only=True):
+    """A due line of an invoice: what is chased."""
+
+    id: str
+    place: int
+    due_on: date | None
+    amount_minor: int
+    balance_minor: int
+
+    @classmethod
+    def of(cls, row: Instalment) -> "InstalmentView":
+        """Show an instalment."""
+        return cls(
+            id=ids.encode("ins", row.id),
+            place=row.place,
+            due_on=row.due_on,
+            amount_minor=row.amount_minor,
+            balance_minor=row.balance_minor,
+        )
+
+
+class InvoiceView(Struct, frozen=True, kw_only=True):
+    """What a creditor has billed a debtor, and what is left of it to pay."""
+
+    id: str
+    version: int
+    external_id: str | None
+    creditor_id: str
+    debtor_id: str
+    number: str
+    issued_on: date
+    due_on: date | None
+    due_on_source: DueOnSource
+    currency: str
+    total_minor: int
+    prepaid_minor: int
+    balance_minor: int
+    document: DocumentState
+    void_reason: VoidReason | None
+    purchase_order: str | None
+    payment_terms: str | None
+    direct_debit_on: date | None
+    source: str
+    known_at: datetime
+    instalments: tuple[InstalmentView, ...]
+
+    @classmethod
+    def of(cls, row: Invoice, instalments: Sequence[Instalment]) -> "InvoiceView":
+        """Show an invoice with its instalments in order; lines that a correction has emptied are left out."""
+        shown = [line for line in instalments if line.amount_minor or line.place == 1]
+        return cls(
+            id=ids.encode("inv", row.id),
+            version=row.version,
+            external_id=row.external_id,
+            creditor_id=ids.encode("crd", row.creditor_id),
+            debtor_id=ids.encode("dbt", row.debtor_id),
+            number=row.number,
+            issued_on=row.issued_on,
+            due_on=row.due_on,
+            due_on_source=row.due_on_source,
+            currency=row.currency,
+            total_minor=row.total_minor,
+            prepaid_minor=row.prepaid_minor,
+            balance_minor=row.balance_minor,
+            document=row.document,
+            void_reason=row.void_reason,
+            purchase_order=row.purchase_order,
+            payment_terms=row.payment_terms,
+            direct_debit_on=row.direct_debit_on,
+            source=row.source,
+            known_at=row.known_at,
+            instalments=tuple(InstalmentView.of(line) for line in shown),
+        )
+
+
+class CreditNoteView(Struct, frozen=True, kw_only=True):
+    """What a creditor gives back, and what is left of it to use."""
+
+    id: str
+    version: int
+    external_id: str | None
+    creditor_id: str
+    debtor_id: str
+    number: str
+    issued_on: date
+    currency: str
+    total_minor: int
+    used_minor: int
+    remaining_minor: int
+    document: DocumentState
+    void_reason: VoidReason | None
+    source: str
+    known_at: datetime
+
+    @classmethod
+    def of(cls, row: CreditNote) -> "CreditNoteView":
+        """Show a credit note."""
+        return cls(
+            id=ids.encode("crn", row.id),
+            version=row.version,
+            external_id=row.external_id,
+            creditor_id=ids.encode("crd", row.creditor_id),
+            debtor_id=ids.encode("dbt", row.debtor_id),
+            number=row.number,
+            issued_on=row.issued_on,
+            currency=row.currency,
+            total_minor=row.total_minor,
+            used_minor=row.used_minor,
+            remaining_minor=row.remaining_minor,
+            document=row.document,
+            void_reason=row.void_reason,
+            source=row.source,
+            known_at=row.known_at,
+        )
+
+
+class ReversalView(Struct, frozen=True, kw_only=True):
+    """How a receipt's money went back, wholly."""
+
+    id: str
+    amount_minor: int
+    reason: str
+    effective_on: date
+    known_at: datetime
+
+    @classmethod
+    def of(cls, row: Reversal) -> "ReversalView":
+        """Show a reversal."""
+        return cls(
+            id=ids.encode("rev", row.id),
+            amount_minor=row.amount_minor,
+            reason=row.reason,
+            effective_on=row.effective_on,
+            known_at=row.known_at,
+        )
+
+
+class ReceiptView(Struct, frozen=True, kw_only=True):
+    """Money that arrived, and what of it nobody has allocated."""
+
+    id: str
+    version: int
+    external_id: str | None
+    creditor_id: str
+    debtor_id: str
+    currency: str
+    amount_minor: int
+    unapplied_minor: int
+    state: ReceiptState
+    method: str | None
+    reference: Annotated[str | None, PERSONAL]
+    source: str
+    effective_on: date
+    known_at: datetime
+    reversal: ReversalView | None
+
+    @classmethod
+    def of(cls, row: Receipt, reversal: Reversal | None) -> "ReceiptView":
+        """Show a receipt, with its reversal where there is one."""
+        return cls(
+            id=ids.encode("rcp", row.id),
+            version=row.version,
+            external_id=row.external_id,
+            creditor_id=ids.encode("crd", row.creditor_id),
+            debtor_id=ids.encode("dbt", row.debtor_id),
+            currency=row.currency,
+            amount_minor=row.amount_minor,
+            unapplied_minor=row.unapplied_minor,
+            state=row.state,
+            method=row.method,
+            reference=row.reference,
+            source=row.source,
+            effective_on=row.effective_on,
+            known_at=row.known_at,
+            reversal=None if reversal is None else ReversalView.of(reversal),
+        )
+
+
+class AllocationView(Struct, frozen=True, kw_only=True):
+    """Which receipt or credit note settles which instalment; one that undoes another is negative and names it."""
+
+    id: str
+    version: int
+    receipt_id: str | None
+    credit_note_id: str | None
+    debtor_id: str
+    invoice_id: str
+    instalment_id: str
+    currency: str
+    amount_minor: int
+    undoes_id: str | None
+    effective_on: date
+    known_at: datetime
+
+    @classmethod
+    def of(cls, row: Allocation, currency: str) -> "AllocationView":
+        """Show an allocation in its invoice's currency."""
+        return cls(
+            id=ids.encode("alc", row.id),
+            version=row.version,
+            receipt_id=encoded("rcp", row.receipt_id),
+            credit_note_id=encoded("crn", row.credit_note_id),
+            debtor_id=ids.encode("dbt", row.debtor_id),
+            invoice_id=ids.encode("inv", row.invoice_id),
+            instalment_id=ids.encode("ins", row.instalment_id),
+            currency=currency,
+            amount_minor=row.amount_minor,
+            undoes_id=encoded("alc", row.undoes_id),
+            effective_on=row.effective_on,
+            known_at=row.known_at,
+        )
