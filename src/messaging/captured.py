@@ -90,7 +90,7 @@ def _read(row: CapturedMail, plain: bytes) -> Mail:
     mail = message_from_bytes(kept.content, policy=policy.default)
     text, html = mail.get_body(("plain",)), mail.get_body(("html",))
     return Mail(
-        id=ids.encode("mail", row.id),
+        id=ids.encode("mai", row.id),
         message_id=row.message_id,
         sender=kept.sender,
         recipients=kept.recipients,

@@ -1,0 +1,49 @@
+"""Settle by hand a message of which nobody knew whether it left."""
+
+from datetime import datetime
+from enum import StrEnum
+from uuid import UUID
+
+from messaging.errors import MessageNotUnknown
+from messaging.events import MessageFailed, MessageSent
+from messaging.models import MessageState
+from messaging.outbox import release_keys
+from messaging.queries import message as load
+from messaging.sending import parts_of
+from messaging.views import MessageView
+from receivables.locks import lock_debtors
+from storage.events import emit
+from storage.gate import Gate
+from storage.session import TenantSession
+
+
+class Resolution(StrEnum):
+    """What a person found out."""
+
+    RECEIVED = "received"
+    NOT_RECEIVED = "not_received"
+
+
+async def resolve(
+    session: TenantSession, gate: Gate, message_id: UUID, resolution: Resolution, now: datetime
+) -> MessageView:
+    """Record whether an unknown message was received; one that was not is planned anew. Raises MessageNotUnknown."""
+    row = await load(session, message_id)
+    await lock_debtors(session, [row.debtor_id])
+    await session.refresh(row)
+    if row.state != MessageState.UNKNOWN:
+        raise MessageNotUnknown
+    before = MessageView.of(row)
+    received = resolution is Resolution.RECEIVED
+    row.state = MessageState.SENT if received else MessageState.FAILED
+    row.version += 1
+    row.sent_at = row.planned_at if received else None
+    row.code = f"resolved_{resolution.value}"
+    after = MessageView.of(row)
+    emit(session, (MessageSent if received else MessageFailed)(after, before, now))
+    parts = [part.part_id for part in (await parts_of(session, {row.id}))[row.id]]
+    await gate.concluded(session, row.state, parts, row.code, now)
+    if not received:
+        await session.flush()
+        await release_keys(session, [row.id])
+    return after
