@@ -211,7 +211,10 @@ def test_the_currency_is_the_column_s_or_the_cell_s_or_the_mapping_s() -> None:
     assert document(make_csv("A;02/03/2026;€;X;15;15", header=header), generic).currency == "EUR"
     assert document(make_csv("A;02/03/2026;;X;15 €;15", header=header), generic).currency == "EUR"
     assert document(make_csv("A;02/03/2026;;X;15;15", header=header)).currency == "EUR"
-    assert refusal(make_csv("A;02/03/2026;;X;15;15", header=header), generic).reason == "missing_currency"
+    assumed = document(make_csv("A;02/03/2026;;X;15;15", header=header), generic)
+    assert (assumed.currency, "currency_assumed" in assumed.warnings) == ("EUR", True)
+    strict = make_mapping(currency=None, assumed_currency=None)
+    assert refusal(make_csv("A;02/03/2026;;X;15;15", header=header), strict).reason == "missing_currency"
 
 
 def test_the_buyer_is_read_with_what_identifies_it() -> None:
@@ -243,10 +246,10 @@ def test_a_formula_is_a_text_like_any_other() -> None:
 
 
 def test_a_quoted_cell_may_hold_delimiters_and_lines() -> None:
-    rows = read(make_csv('FA-1;02/03/2026;;"Marchal;\r\nfils ""et"" filles";1;1', ROW))
+    rows = read(make_csv('FA-1;02/03/2026;;"Marchal;\r\nRoux ""et"" Cie";1;1', ROW))
     assert numbers(rows) == [(2, "FA-1"), (4, "FA-1")]
     assert isinstance(rows[0].outcome, Document)
-    assert rows[0].outcome.buyer.name == 'Marchal; fils "et" filles'
+    assert rows[0].outcome.buyer.name == 'Marchal; Roux "et" Cie'
 
 
 def test_a_quote_that_never_closes_costs_one_row() -> None:

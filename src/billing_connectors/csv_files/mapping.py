@@ -87,6 +87,7 @@ class CsvMapping(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     # ISO dates are always read; `auto` is day first unless the file shows that it cannot be.
     dates: Literal["auto"] | DateOrder = "auto"
     currency: Annotated[str, Meta(pattern="^[A-Z]{3}$")] | None = None  # where the row states none
+    assumed_currency: Annotated[str, Meta(pattern="^[A-Z]{3}$")] | None = None  # likewise, with a warning on each row
     kinds: dict[Header, RowKind] = {}  # what the kind column says, compared as headers are
     sign: Literal["by_sign", "by_kind"] = "by_sign"  # whether a negative total makes a credit note
     country: Annotated[str, Meta(pattern="^[A-Z]{2}$")] | None = None  # of a buyer without one
@@ -123,8 +124,9 @@ def from_json(content: bytes) -> CsvMapping:
         raise BadMapping(str(error)) from error
     if len(mapping.columns) > MAX_HEADERS or len(mapping.kinds) > MAX_HEADERS:
         raise BadMapping(f"a mapping names at most {MAX_HEADERS} headers")
-    if mapping.currency is not None and mapping.currency not in CURRENCIES:
-        raise BadMapping(f"{mapping.currency} is no currency")
+    unknown = {mapping.currency, mapping.assumed_currency} - {None} - CURRENCIES
+    if unknown:
+        raise BadMapping(f"{', '.join(sorted(map(str, unknown)))} is no currency")
     for declared in (mapping.columns, mapping.kinds):
         _check_distinct(declared)
     missing = missing_fields(set(mapping.columns.values()))

@@ -180,7 +180,7 @@ def _kind(row: _Cells, kinds: dict[str, RowKind]) -> RowKind | None:
 def _sums(row: _Cells, mapping: CsvMapping, stated: RowKind | None, warnings: list[str]) -> _Sums:
     """The amounts, none negative, and the kind that their sign or the kind column gives."""
     read: dict[Field, cells.Amount | None] = {field: row.amount(field) for field in _AMOUNTS}
-    currency = _currency(row, mapping, read)
+    currency = _currency(row, mapping, read, warnings)
     minor: dict[Field, int | None] = {field: _minor(row, field, one, currency) for field, one in read.items()}
     total, due, paid = minor["total"], minor["amount_due"], minor["paid"]
     if row.has("amount_due") and due is None:
@@ -212,10 +212,13 @@ def _sums(row: _Cells, mapping: CsvMapping, stated: RowKind | None, warnings: li
     )  # fmt: skip
 
 
-def _currency(row: _Cells, mapping: CsvMapping, read: dict[Field, cells.Amount | None]) -> str:
+def _currency(row: _Cells, mapping: CsvMapping, read: dict[Field, cells.Amount | None], warnings: list[str]) -> str:
     """What the column says, else what stands beside the amounts, else what the mapping says for the whole file."""
     beside = {one.currency for one in read.values() if one is not None and one.currency is not None}
     text = row.text("currency") or next(iter(beside), None) or mapping.currency
+    if not text:
+        text = mapping.assumed_currency
+        warnings.append("currency_assumed")
     if not text:
         raise row.refuse("missing_currency", "nothing says which currency this is", "currency")
     try:
