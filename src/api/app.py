@@ -61,4 +61,4 @@ async def _until_drained(app: Litestar) -> AsyncGenerator[None]:
         yield
     finally:
         assert isinstance(app, Api)  # noqa: S101 - narrows the type: create_app makes nothing else
-        app.resources.drain.begin()
+        app.resources.drain.start()

@@ -20,7 +20,7 @@ from kernel.errors import Fault, Invalid, Malformed
 
 MAX_FAULTS: Final = 20
 MAX_DEPTH: Final = 32
-_EMPTY: Final = ({}, None)
+_EMPTY: Final[tuple[object, ...]] = ({}, None)
 
 
 class StrictRequest(Request[Any, Any, State]):  # Any: there is no user and no auth of the framework's

@@ -60,8 +60,8 @@ def dependencies(resources: Resources) -> dict[str, Provide | Any]:  # Any: the 
     def page(scope: Scope, limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None) -> Page:
         return page_of(exchange_of(scope), resources.signing_secret, limit, cursor)
 
-    def expand(scope: Scope, expand: ExpandQuery = None) -> Expand:
-        return expand_of(exchange_of(scope), expand, scope["route_handler"].opt.get("expand", ()))
+    def expand(scope: Scope, asked: ExpandQuery = None) -> Expand:
+        return expand_of(exchange_of(scope), asked, scope["route_handler"].opt.get("expand", ()))
 
     def everything() -> Resources:
         return resources

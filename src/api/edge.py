@@ -53,7 +53,7 @@ class Api(Litestar):
         exchange = Exchange(request_id, scope["path"], scope["query_string"], self.resources.database)
         asked = scope["method"]
         headers = dict(scope["headers"])
-        inner = cast("HTTPScope", scope | {"state": dict(scope.get("state", {}))})
+        inner = cast("HTTPScope", scope | {"state": dict(cast("dict[str, dict[str, object]]", scope).get("state", {}))})
         if asked == "HEAD":
             inner["method"] = "GET"
         exchanges.put(inner, exchange)
@@ -75,7 +75,7 @@ class Api(Litestar):
             await super().__call__(inner, receive, decorated)
         else:
             await self._refuse(refused, decorated)
-        route = cast("str", inner.get("path_template", "none"))
+        route = exchanges.route_of(inner) or "none"
         self.resources.metrics.observe_request(asked, route, status, time.perf_counter() - began)
 
     def _standing(self, exchange: Exchange) -> list[tuple[bytes, bytes]]:
@@ -108,8 +108,8 @@ def _address_fault(scope: HTTPScope, headers: dict[bytes, bytes]) -> AppError | 
 
 def _with_allow(scope: HTTPScope, headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
     """The methods of the address: the framework's own list misses those that were registered later."""
-    app = cast("Litestar", scope["litestar_app"])
-    template = scope.get("path_template")
-    methods = {str(method) for route in app.routes if route.path_format == template for method in route.methods}
+    template = exchanges.route_of(scope)
+    routes = scope["litestar_app"].routes
+    methods = {str(method) for route in routes if route.path_format == template for method in route.methods}
     others = [(name, value) for name, value in headers if name.lower() != b"allow"]
     return [*others, (b"allow", ", ".join(sorted(problems.allowed(methods))).encode())]

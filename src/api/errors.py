@@ -42,7 +42,7 @@ class RateLimited(AppError):
     code = "rate_limited"
     remedy = "Wait as long as Retry-After says; the RateLimit header tells beforehand how much is left."
 
-    def __init__(self, retry_after_s: int) -> None:
+    def __init__(self, retry_after_s: int = 1) -> None:
         super().__init__()
         self.retry_after_s = retry_after_s
 

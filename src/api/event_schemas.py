@@ -1,4 +1,4 @@
-"""Schemas of the events, from the catalogue that the packages declare: for OpenAPI, for files, for the documentation."""
+"""Schemas of the events, from the catalogue that the packages declare: for OpenAPI and for files."""
 
 from typing import Any, Final
 

@@ -20,7 +20,8 @@ class Plan(Struct, frozen=True, kw_only=True):
 
     operation_id: str
     scope: str | None  # None: open to everybody
-    query: frozenset[str]
+    query: frozenset[str]  # parameters by their names on the wire
+    pointers: dict[str, str]  # where a handler's argument comes from
     body: Any  # Any: the type of the handler's input; None where it takes none
     key: KeyUse
     expand: tuple[str, ...]  # what can be expanded
@@ -31,8 +32,8 @@ class Exchange:
     """What has been found out about a request so far, and what its answer is to carry."""
 
     __slots__ = (
-        "api_version", "body", "caller", "content", "database", "expanded", "expands", "headers", "path", "query_string",
-        "request_id", "session", "tenant_id", "unit",
+        "api_version", "body", "caller", "content", "database", "expanded", "expands", "headers", "path",
+        "plan", "query_string", "request_id", "session", "tenant_id", "unit",
     )  # fmt: skip
 
     def __init__(self, request_id: str, path: str, query_string: bytes, database: Database) -> None:
@@ -43,6 +44,7 @@ class Exchange:
         self.headers: list[tuple[bytes, bytes]] = []  # of the answer
         self.api_version = ""
         self.body = b""
+        self.plan: Plan | None = None
         self.content: object = None  # the body, read as JSON
         self.expanded: dict[str, object] = {}  # objects that the answer names, by id
         self.expands = False
@@ -68,6 +70,11 @@ class Exchange:
 def put(scope: Scope, exchange: Exchange) -> None:
     """Keep the exchange with its request."""
     cast("dict[str, object]", scope["state"])[_PLACE] = exchange
+
+
+def route_of(scope: Scope | HTTPScope) -> str:
+    """The template of the route that the request was sent to; empty where there is none."""
+    return cast("dict[str, str]", scope).get("path_template", "")
 
 
 def exchange_of(scope: Scope | HTTPScope) -> Exchange:

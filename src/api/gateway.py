@@ -53,6 +53,7 @@ class Gateway(ASGIMiddleware):
             await next_app(scope, receive, send)
             return
         exchange = exchange_of(scope)
+        exchange.plan = plan
         headers, method = dict(scope["headers"]), str(scope["method"])
         await self._admit(exchange, plan, plan.scope, headers)
         exchange.api_version = versions.version_of(_text(headers, versions.HEADER), exchange.api_version)
@@ -86,7 +87,7 @@ class Gateway(ASGIMiddleware):
         exchange.caller, exchange.tenant_id = found.caller, found.tenant_id
         exchange.api_version = found.api_version
         if self._resources.limiter is not None:
-            allowance = await self._resources.limiter.take(found.caller.id)
+            allowance = await self._resources.limiter.take(found.caller.id, found.tenant_id.hex)
             if allowance is not None:
                 exchange.headers += limit_headers(allowance)
                 if not allowance.allowed:
@@ -113,8 +114,10 @@ class Gateway(ASGIMiddleware):
 
     async def _begin(self, exchange: Exchange, method: str, key: str) -> Kept | None:
         session = await exchange.open()
-        print_ = idempotency.fingerprint(method, exchange)
-        return await kept_answers.begin(session, self._resources.database.keys, _caller_id(exchange), key, print_)
+        ring, print_ = self._resources.database.keys, idempotency.fingerprint(method, exchange)
+        return await kept_answers.begin(  # allow: commit, what begins is the request, not a transaction
+            session, ring, _caller_id(exchange), key, print_
+        )
 
     async def _end(self, exchange: Exchange, plan: Plan, key: str | None, outbox: "Outbox") -> None:
         if outbox.status >= _REFUSED:
@@ -194,8 +197,7 @@ class Outbox:
 
 def limit_headers(allowance: Allowance) -> list[tuple[bytes, bytes]]:
     """The `RateLimit` pair of draft-ietf-httpapi-ratelimit-headers-10."""
-    left = f'"default";r={allowance.remaining};t={allowance.reset_s}'
-    return [(b"ratelimit-policy", allowance.policy.encode()), (b"ratelimit", left.encode())]
+    return [(b"ratelimit-policy", allowance.policy.encode()), (b"ratelimit", allowance.left.encode())]
 
 
 def _caller_id(exchange: Exchange) -> str:

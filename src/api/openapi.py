@@ -11,6 +11,7 @@ import msgspec
 from litestar import Litestar
 from litestar.enums import ParamType
 from litestar.handlers import HTTPRouteHandler
+from litestar.openapi import ResponseSpec
 from litestar.params import ParameterKwarg
 from litestar.routes import HTTPRoute
 from litestar.typing import FieldDefinition
@@ -61,9 +62,12 @@ def document(app: Litestar, public_url: str) -> Json:
         method = next(iter(handler.http_methods)).lower()
         paths.setdefault(route.path_format, {})[method] = _operation(reader, route, handler, plan, method)
     tags = sorted({tag for methods in paths.values() for one in methods.values() for tag in one.get("tags", [])})
-    return {
+    content = {
         "openapi": "3.1.0",
-        "info": {"title": "Relance", "version": NEWEST, "description": DESCRIPTION, "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"}},
+        "info": {
+            "title": "Relance", "version": NEWEST, "description": DESCRIPTION,
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        },
         "servers": [{"url": public_url}],
         "tags": [{"name": tag} for tag in tags],
         "paths": paths,
@@ -74,11 +78,12 @@ def document(app: Litestar, public_url: str) -> Json:
             "securitySchemes": {
                 "apiKey": {
                     "type": "http", "scheme": "bearer", "bearerFormat": "rel_live_… or rel_test_…",
-                    "description": "An API key. What it may do is its scopes; each operation names the one it asks for.",
+                    "description": "An API key. What it may do is its scopes; each operation names its own.",
                 }
             },
         },
     }  # fmt: skip
+    return cast("Json", msgspec.json.decode(msgspec.json.encode(content)))  # nothing in it but JSON
 
 
 def written(content: Json) -> bytes:
@@ -189,8 +194,8 @@ def _responses(
     if kind is not None:
         good["content"] = {"application/json": {"schema": reader.schema(kind)}}
     found: Json = {str(status): good}
-    declared = {} if handler.responses is None else handler.responses
-    words = {str(code): spec.description for code, spec in declared.items()}
+    declared: Mapping[int, ResponseSpec] = handler.responses or {}
+    words: dict[str, str] = {str(code): spec.description for code, spec in declared.items()}
     for code, more in _by_shape(plan, method, parameters).items():
         words[code] = f"{words[code]}\n{more}" if code in words and more not in words[code] else words.get(code, more)
     for code, text in sorted(words.items()):

@@ -65,7 +65,12 @@ class Page(Struct, frozen=True):
         """The position where it is one number."""
         return None if self.after is None else int(self.after[0])
 
-    def of(self, rows: Sequence[R], view: Callable[[R], V], position: Callable[[R], list[Any]]) -> PageOf[V]:
+    def of(
+        self,
+        rows: Sequence[R],
+        view: Callable[[R], V],
+        position: Callable[[R], list[Any]],  # Any: what the list's sort key holds
+    ) -> PageOf[V]:
         """Show the page; `position` gives a row's sort key, which the next page begins after."""
         shown = rows[: self.limit]
         has_more = len(rows) > self.limit

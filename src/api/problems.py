@@ -4,7 +4,7 @@ The request id is a header and never in a body: the answer about another tenant'
 existed are the same, byte for byte.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, cast
 
 import msgspec
@@ -24,6 +24,7 @@ from api.errors import (
     Unavailable,
     UnsupportedMediaType,
 )
+from api.exchange import exchange_of, route_of
 from kernel.errors import AppError, Fault, Forbidden, Invalid, Malformed, NotFound, Unauthenticated
 from runtime import logs
 from storage.session import TenantContextMissing
@@ -130,13 +131,13 @@ class Answering:
 
     def http_error(self, request: Request[Any, Any, State], error: HTTPException) -> Response[Any]:  # Any: as above
         """The framework's own refusals, in our words: its text may hold the query string."""
-        del request
         if isinstance(error, ValidationException):
-            return self._answer(Invalid(errors=_faults(error)))
+            plan = exchange_of(request.scope).plan
+            return self._answer(Invalid(errors=_faults(error, {} if plan is None else plan.pointers)))
         known = _BY_STATUS.get(error.status_code)
         if known is None:
             known = Malformed if error.status_code < 500 else InternalError  # noqa: PLR2004 - HTTP's own border
-        refused = known(0) if known is RateLimited else known()  # type: ignore[arg-type]
+        refused = known()
         answer = self._answer(refused)
         allow = (error.headers or {}).get("allow")
         if allow is not None:
@@ -148,8 +149,7 @@ class Answering:
         if is_passing(error):
             log.warning("request_could_not_be_served", error=type(error).__name__)
             return self._answer(Unavailable())
-        route = cast("str", request.scope.get("path_template", ""))
-        log.error("request_failed", exc_info=error, method=request.scope["method"], route=route)
+        log.error("request_failed", exc_info=error, method=request.method, route=route_of(request.scope))
         return self._answer(InternalError())
 
     def _answer(self, error: AppError) -> Response[Any]:  # Any: bytes, written already
@@ -175,11 +175,11 @@ def is_passing(error: BaseException) -> bool:
     return error.connection_invalidated or (state != "" and state.startswith(_PASSING))
 
 
-def _faults(error: ValidationException) -> Sequence[Fault]:
+def _faults(error: ValidationException, pointers: Mapping[str, str]) -> Sequence[Fault]:
     extra = cast("list[dict[str, str]]", error.extra if isinstance(error.extra, list) else [])
     return [
         Fault(
-            pointer=f"/{part.get('source', 'query')}/{part.get('key', '').replace('.', '/')}",
+            pointer=pointers.get(part.get("key", ""), f"/query/{part.get('key', '')}"),
             code="invalid_value",
             message=part.get("message", ""),
         )

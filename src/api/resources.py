@@ -16,16 +16,15 @@ class Allowance(Struct, frozen=True):
 
     allowed: bool
     policy: str  # the value of RateLimit-Policy
-    remaining: int
-    reset_s: int  # until the whole quota is there again
+    left: str  # the value of RateLimit
     retry_after_s: int = 0
 
 
 class Limiter(Protocol):
     """Counts requests; one that cannot count lets them pass."""
 
-    async def take(self, caller: str) -> Allowance | None:
-        """Count one request of a caller; None when nothing can be said."""
+    async def take(self, caller: str, tenant: str) -> Allowance | None:
+        """Count one request of a caller and its tenant; None when nothing can be said."""
         ...
 
 
@@ -44,7 +43,7 @@ class Drain:
     def __init__(self) -> None:
         self.begun = False
 
-    def begin(self) -> None:
+    def start(self) -> None:
         """Take no new clients from now on."""
         self.begun = True
 

@@ -51,6 +51,10 @@ def _plan(route: HTTPRoute, handler: HTTPRouteHandler) -> Plan:
         operation_id=operation_id,
         scope=opt.get("scope"),
         query=frozenset(parameter.field_alias for parameter in kwargs.expected_query_params),
+        pointers={
+            parameter.field_name: f"/{parameter.param_type.value}/{parameter.field_alias}"
+            for parameter in (*kwargs.expected_query_params, *kwargs.expected_header_params)
+        },
         body=body,
         key=opt.get("key", "optional"),
         expand=tuple(opt.get("expand", ())),

@@ -3,17 +3,18 @@
 A folder whose tests speak to the API has a conftest.py that says `from support.api import *`.
 """
 
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator
 from typing import Any, Final, cast
 from uuid import UUID
 
 import httpx
 import pytest
+from httpx import AsyncClient
+from litestar import Litestar
+
 from api.app import create_app
 from api.resources import ApiSettings, Drain, Resources
-from httpx import AsyncClient
 from kernel.clock import system_now
-from litestar import Litestar
 from runtime.metrics import Metrics
 from storage.blobs import PostgresBlobs
 from storage.database import Database
@@ -24,7 +25,7 @@ from tenants import keys
 BASE_URL: Final = "http://relance.test"
 SETTINGS: Final = ApiSettings(public_url=BASE_URL, metrics_token="metrics-token")
 
-__all__ = ["alice", "app", "bob", "client_of", "make_key", "number_events", "resources"]
+__all__ = ["alice", "app", "bob", "client_of", "make_key", "number_events", "resources", "settings"]
 
 
 async def make_key(database: Database, tenant_id: UUID, *scopes: str) -> str:
@@ -61,8 +62,13 @@ def resources(database: Database) -> Resources:
 
 
 @pytest.fixture
-async def app(resources: Resources) -> AsyncGenerator[Litestar]:
-    app = create_app(resources, SETTINGS)
+def settings() -> ApiSettings:
+    return SETTINGS
+
+
+@pytest.fixture
+async def app(resources: Resources, settings: ApiSettings) -> AsyncGenerator[Litestar]:
+    app = create_app(resources, settings)
     async with app.lifespan():
         yield app
 

@@ -63,13 +63,13 @@ class ApiKeys(Controller):
         )
 
     @get(operation_id="listApiKeys", opt=needs("api_keys:read"), responses=problems(CursorInvalid))
-    async def list(self, session: NamedDependency[TenantSession], page: NamedDependency[Page]) -> PageOf[ApiKeyView]:
+    async def index(self, session: NamedDependency[TenantSession], page: NamedDependency[Page]) -> PageOf[ApiKeyView]:
         """List the keys, the newest first, the ended ones included."""
         rows = await queries.api_keys(session, after=page.after_id(), limit=page.fetch)
         return page.of(rows, ApiKeyView.of, lambda row: [row.id.hex])
 
     @get("/{key_id:str}", operation_id="getApiKey", opt=needs("api_keys:read"), responses=problems(ApiKeyNotFound))
-    async def get(self, session: NamedDependency[TenantSession], key_id: FromPath[str]) -> ApiKeyView:
+    async def read(self, session: NamedDependency[TenantSession], key_id: FromPath[str]) -> ApiKeyView:
         """Read one key, without its secret."""
         return ApiKeyView.of(await access.api_key(session, ids.decode("key", key_id)))
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Any
+from uuid import UUID
 
 from litestar import Controller, get
 from litestar.di import NamedDependency
@@ -41,7 +42,7 @@ class EventView(Struct, frozen=True, kw_only=True):
     cause: Cause
     backfill: bool
     data: dict[str, Any]  # Any: the fields of the object's view
-    previous: dict[str, Any]
+    previous: dict[str, Any]  # Any: likewise
 
 
 class Events(Controller):
@@ -51,7 +52,7 @@ class Events(Controller):
     tags = ["Events"]
 
     @get(operation_id="listEvents", opt=needs("events:read"), responses=problems(CursorInvalid))
-    async def list(
+    async def index(
         self,
         session: NamedDependency[TenantSession],
         resources: NamedDependency[Resources],
@@ -71,7 +72,7 @@ class Events(Controller):
         return page.of(rows, lambda row: views[row.id], lambda row: [row.log_position])
 
     @get("/{event_id:str}", operation_id="getEvent", opt=needs("events:read"), responses=problems(NotFound))
-    async def get(
+    async def read(
         self,
         session: NamedDependency[TenantSession],
         resources: NamedDependency[Resources],
@@ -82,7 +83,7 @@ class Events(Controller):
         return (await _views(session, resources, [row]))[row.id]
 
 
-async def _views(session: TenantSession, resources: Resources, rows: Sequence[EventRow]) -> dict[Any, EventView]:
+async def _views(session: TenantSession, resources: Resources, rows: Sequence[EventRow]) -> dict[UUID, EventView]:
     bodies = await payloads(session, resources.database.keys, rows)
     return {
         row.id: EventView(

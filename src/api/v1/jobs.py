@@ -20,6 +20,6 @@ class Jobs(Controller):
     tags = ["Jobs"]
 
     @get("/{job_id:str}", operation_id="getJob", opt=needs("jobs:read"), responses=problems(JobNotFound))
-    async def get(self, session: NamedDependency[TenantSession], job_id: FromPath[str]) -> JobView:
+    async def read(self, session: NamedDependency[TenantSession], job_id: FromPath[str]) -> JobView:
         """Read how far a job is."""
         return JobView.of(await access.job(session, ids.decode("job", job_id)))

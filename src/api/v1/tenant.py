@@ -44,7 +44,7 @@ class TenantController(Controller):
     tags = ["Tenant"]
 
     @get(operation_id="getTenant", opt=needs("tenant:read"), responses=problems())
-    async def get(self, session: NamedDependency[TenantSession]) -> TenantView:
+    async def read(self, session: NamedDependency[TenantSession]) -> TenantView:
         """Read the tenant: live or sandbox, its mode, its kill switches."""
         return await access.view(session)
 

@@ -28,7 +28,7 @@ class Clocks(Controller):
     tags = ["Test helpers"]
 
     @get(operation_id="getTestClock", opt=needs("test_helpers:read"), responses=problems(NoTestClock))
-    async def get(self, session: NamedDependency[TenantSession]) -> ClockView:
+    async def read(self, session: NamedDependency[TenantSession]) -> ClockView:
         """Read the test clock."""
         return await clocks.clock(session)
 

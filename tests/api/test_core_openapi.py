@@ -1,0 +1,127 @@
+"""The document: valid, the same every time, and as strict as the service."""
+
+import re
+from typing import Any
+
+import pytest
+from httpx import AsyncClient
+from jsonschema import Draft202012Validator
+from litestar import Litestar
+from openapi_spec_validator import OpenAPIV31SpecValidator
+
+from api import event_schemas, export, openapi
+from api.edge import Api
+from api.problems import catalogue
+from storage.database import Database
+from support.api import BASE_URL, number_events
+from tenants.caller import SCOPES
+
+
+@pytest.fixture
+def document(app: Litestar) -> dict[str, Any]:
+    assert isinstance(app, Api)
+    return openapi.document(app, BASE_URL)
+
+
+def operations(document: dict[str, Any]) -> list[tuple[str, str, dict[str, Any]]]:
+    return [(path, method, said) for path, methods in document["paths"].items() for method, said in methods.items()]
+
+
+def is_valid(schema: dict[str, Any], value: dict[str, Any]) -> bool:
+    return bool(Draft202012Validator(schema).is_valid(value))  # pyright: ignore[reportUnknownMemberType]
+
+
+async def test_the_document_is_valid(document: dict[str, Any]) -> None:
+    assert list(OpenAPIV31SpecValidator(document).iter_errors()) == []
+
+
+async def test_the_export_is_the_same_every_time_and_names_no_machine(alice: AsyncClient) -> None:
+    first, again = export.openapi_text(), export.openapi_text()
+    assert first == again
+    assert "127.0.0.1" not in first
+    assert export.event_schemas() == export.event_schemas()
+    served = (await alice.get("/openapi.json")).text
+    assert served == first.replace(export.PUBLIC_URL, BASE_URL)
+
+
+async def test_every_operation_says_who_may_and_what_can_go_wrong(document: dict[str, Any]) -> None:
+    found = operations(document)
+    assert len({said["operationId"] for _, _, said in found}) == len(found)
+    for path, method, said in found:
+        where = f"{method} {path}"
+        assert said["summary"], where
+        assert said["tags"], where
+        assert {"422", "500", "503"} <= set(said["responses"]), where
+        if path.startswith("/v1/"):
+            (scope,) = said["security"][0]["apiKey"]
+            assert scope in SCOPES, where
+            assert scope.endswith(":read") == (method == "get"), where
+            assert {"400", "401", "403", "406", "429"} <= set(said["responses"]), where
+        if "{" in path:
+            assert "404" in said["responses"], where
+        for status, answer in said["responses"].items():
+            assert "Request-Id" in answer["headers"], where
+            if int(status) >= 400:
+                assert list(answer["content"]) == ["application/problem+json"], where
+
+
+async def test_every_input_is_closed_and_every_text_and_number_bounded(document: dict[str, Any]) -> None:
+    schemas = document["components"]["schemas"]
+    for path, method, said in operations(document):
+        if "requestBody" not in said:
+            continue
+        for content in said["requestBody"]["content"].values():
+            name = content["schema"]["$ref"].rpartition("/")[2]
+            schema = schemas[name]
+            assert schema["additionalProperties"] is False, name
+            for field, kind in schema["properties"].items():
+                for arm in kind.get("anyOf", [kind]):
+                    where = f"{method} {path} {field}"
+                    if arm.get("type") == "string" and "format" not in arm and "enum" not in arm:
+                        assert {"maxLength", "pattern"} <= set(arm), where
+                    if arm.get("type") == "integer":
+                        assert {"minimum", "maximum"} <= set(arm), where
+                    if arm.get("type") == "array":
+                        assert "maxItems" in arm, where
+
+
+async def test_every_failure_is_documented_and_has_its_page(alice: AsyncClient, document: dict[str, Any]) -> None:
+    codes = set(catalogue())
+    told = set(re.findall(r"\* `([a-z_]+)`", str(document["paths"])))
+    assert told <= codes
+    for code in told:
+        assert (await alice.get(f"/docs/problems/{code}")).status_code == 200, code
+    for code, error in catalogue().items():
+        assert re.fullmatch(r"[a-z][a-z0-9_]*", code), code
+        assert error.title().endswith("."), code
+        assert error.remedy, code
+
+
+async def test_events_are_webhooks_with_schemas(
+    alice: AsyncClient, database: Database, document: dict[str, Any]
+) -> None:
+    assert set(document["webhooks"]) == set(event_schemas.types())
+    await alice.post("/v1/tenant/stop", json={"reason": "a test"})
+    await alice.post("/v1/tenant/resume", json={})
+    await number_events(database)
+    seen: set[str] = set()
+    for event in (await alice.get("/v1/events")).json()["data"]:
+        schema = event_schemas.files()[event["type"]]
+        told = {"type": event["type"], "data": event["data"], "sequence": event["sequence"]}
+        assert is_valid(schema, told), event
+        seen.add(event["type"])
+    assert {"api_key.created", "tenant.stopped", "tenant.resumed"} <= seen
+
+
+async def test_a_wrong_event_is_not_valid() -> None:
+    schema = event_schemas.files()["tenant.stopped"]
+    assert not is_valid(schema, {"type": "tenant.stopped", "data": {"id": "ten_1"}})
+    assert not is_valid(schema, {"type": "tenant.resumed", "data": {}})
+
+
+async def test_the_pages_for_people_fetch_nothing(alice: AsyncClient) -> None:
+    page = (await alice.get("/docs")).text
+    assert "POST /v1/api_keys" in page
+    assert "tenant.stopped" in page
+    assert "<script" not in page
+    assert not re.search(r'(src|href)="(?!/)', page)
