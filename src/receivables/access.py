@@ -14,6 +14,7 @@ from receivables.errors import (
     CreditNoteNotFound,
     CreditorNotFound,
     DebtorNotFound,
+    InstalmentNotFound,
     InvoiceNotFound,
     ReceiptNotFound,
 )
@@ -94,6 +95,14 @@ async def debtors_of_invoices(session: TenantSession, invoice_ids: Iterable[UUID
     wanted = list(invoice_ids)
     statement = select(Invoice.debtor_id).where(Invoice.tenant_id == tenant_of(session), Invoice.id.in_(wanted))
     return set(await session.scalars(statement.distinct()))  # bounded: by the invoices asked for
+
+
+async def instalment(session: TenantSession, instalment_id: UUID) -> Instalment:
+    """Load one instalment."""
+    row = await session.get(Instalment, (tenant_of(session), instalment_id))
+    if row is None:
+        raise InstalmentNotFound
+    return row
 
 
 async def instalments(session: TenantSession, invoice_ids: Iterable[UUID]) -> dict[UUID, list[Instalment]]:

@@ -11,7 +11,7 @@ from sqlalchemy import select
 from kernel import ids
 from kernel.text import MAX_NAME
 from receivables import access
-from receivables.changes import copy_to, draft_of, named
+from receivables.changes import copy_to, draft_of, expect, named
 from receivables.checking import Faults
 from receivables.drafts import ContactChange, NewContact
 from receivables.errors import ContactArchived as Archived
@@ -47,9 +47,17 @@ async def add(session: TenantSession, news: Sequence[NewContact], now: datetime)
     return views
 
 
-async def update_contact(session: TenantSession, contact_id: UUID, change: ContactChange, now: datetime) -> ContactView:
+async def update_contact(
+    session: TenantSession,
+    contact_id: UUID,
+    change: ContactChange,
+    now: datetime,
+    *,
+    expected_version: int | None = None,
+) -> ContactView:
     """Change what the change names; the same again changes nothing. Raises Invalid, ContactArchived."""
     row = await access.contact(session, contact_id, lock=True)
+    expect(row.version, expected_version)
     if row.archived_at is not None:
         raise Archived
     before = ContactView.of(row)
@@ -62,9 +70,12 @@ async def update_contact(session: TenantSession, contact_id: UUID, change: Conta
     return after
 
 
-async def archive_contact(session: TenantSession, contact_id: UUID, now: datetime) -> ContactView:
+async def archive_contact(
+    session: TenantSession, contact_id: UUID, now: datetime, *, expected_version: int | None = None
+) -> ContactView:
     """Send nothing to the contact any more; twice is once."""
     row = await access.contact(session, contact_id, lock=True)
+    expect(row.version, expected_version)
     before = ContactView.of(row)
     if row.archived_at is not None:
         return before

@@ -1,6 +1,6 @@
 """Correct invoices and void them: what has been paid stays paid, or is given back."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Final
 from uuid import UUID
@@ -10,7 +10,7 @@ from kernel.clock import day_of
 from kernel.errors import AppError
 from receivables import access
 from receivables.allocations import active_of_invoice, sources_of, undo_all
-from receivables.changes import copy_to, draft_of, flush, named
+from receivables.changes import copy_to, draft_of, expect, flush, named
 from receivables.drafts import InvoiceChange, Line, NewInvoice
 from receivables.errors import AmountBelowAllocated, ExternalIdTaken, InvoiceNotOpen
 from receivables.events import InvoiceUpdated, InvoiceVoided
@@ -30,22 +30,37 @@ _COLUMNS: Final = (
 _REFUSALS: Final = {"uq_invoice_external_id": ExternalIdTaken}
 
 
-async def update_invoice(session: TenantSession, invoice_id: UUID, change: InvoiceChange, now: datetime) -> InvoiceView:
+async def update_invoice(
+    session: TenantSession,
+    invoice_id: UUID,
+    change: InvoiceChange,
+    now: datetime,
+    *,
+    expected_version: int | None = None,
+) -> InvoiceView:
     """Correct one invoice; the same again changes nothing.
 
     Raises Invalid, InvoiceNotOpen, AmountBelowAllocated, ExternalIdTaken.
     """
-    return (await correct_invoices(session, {invoice_id: change}, now))[invoice_id].get()
+    posting = await _locked(session, [invoice_id], now)
+    expect(posting.invoices[invoice_id].version, expected_version)
+    return (await correct_loaded(posting, {invoice_id: change}))[invoice_id].get()
 
 
 async def correct_invoices(
     session: TenantSession, changes: Mapping[UUID, InvoiceChange], now: datetime
 ) -> dict[UUID, Outcome[InvoiceView]]:
     """Correct many invoices in few statements; each has its own outcome. Raises InvoiceNotFound, ExternalIdTaken."""
-    await lock_debtors(session, await access.debtors_of_invoices(session, changes))
+    return await correct_loaded(await _locked(session, changes, now), changes)
+
+
+async def _locked(session: TenantSession, invoice_ids: Iterable[UUID], now: datetime) -> Posting:
+    """Invoices read under their debtors' locks."""
+    wanted = list(invoice_ids)
+    await lock_debtors(session, await access.debtors_of_invoices(session, wanted))
     posting = Posting(session, now)
-    await posting.load(invoice_ids=changes)
-    return await correct_loaded(posting, changes)
+    await posting.load(invoice_ids=wanted)
+    return posting
 
 
 async def correct_loaded(posting: Posting, changes: Mapping[UUID, InvoiceChange]) -> dict[UUID, Outcome[InvoiceView]]:
@@ -109,9 +124,12 @@ def _lay(posting: Posting, row: Invoice, lines: Sequence[Line]) -> None:
     row.balance_minor = sum(line.balance_minor for line in kept)
 
 
-async def void_invoice(session: TenantSession, invoice_id: UUID, reason: VoidReason, now: datetime) -> InvoiceView:
+async def void_invoice(
+    session: TenantSession, invoice_id: UUID, reason: VoidReason, now: datetime, *, expected_version: int | None = None
+) -> InvoiceView:
     """The invoice no longer counts; what had settled it is free again. Raises InvoiceNotOpen."""
     row = await access.invoice(session, invoice_id, lock=True)
+    expect(row.version, expected_version)
     if row.document is not DocumentState.OPEN:
         raise InvoiceNotOpen
     creditor = await access.creditor(session, row.creditor_id)

@@ -13,7 +13,7 @@ from kernel.clock import day_of
 from kernel.errors import AppError
 from receivables import access, refusals
 from receivables.allocations import active_of_source, undo_all
-from receivables.changes import copy_to, draft_of, flush, named
+from receivables.changes import copy_to, draft_of, expect, flush, named
 from receivables.drafts import CreditNoteChange, NewCreditNote
 from receivables.errors import (
     AmountBelowAllocated,
@@ -83,13 +83,19 @@ async def create_credit_notes(
 
 
 async def update_credit_note(
-    session: TenantSession, credit_note_id: UUID, change: CreditNoteChange, now: datetime
+    session: TenantSession,
+    credit_note_id: UUID,
+    change: CreditNoteChange,
+    now: datetime,
+    *,
+    expected_version: int | None = None,
 ) -> CreditNoteView:
     """Correct a credit note; the same again changes nothing.
 
     Raises Invalid, CreditNoteNotOpen, AmountBelowAllocated, ExternalIdTaken.
     """
     row = await access.credit_note(session, credit_note_id, lock=True)
+    expect(row.version, expected_version)
     if row.document is not DocumentState.OPEN:
         raise CreditNoteNotOpen
     before = CreditNoteView.of(row)
@@ -110,10 +116,16 @@ async def update_credit_note(
 
 
 async def void_credit_note(
-    session: TenantSession, credit_note_id: UUID, reason: VoidReason, now: datetime
+    session: TenantSession,
+    credit_note_id: UUID,
+    reason: VoidReason,
+    now: datetime,
+    *,
+    expected_version: int | None = None,
 ) -> CreditNoteView:
     """The credit note no longer counts; what it had settled is to be paid again. Raises CreditNoteNotOpen."""
     row = await access.credit_note(session, credit_note_id, lock=True)
+    expect(row.version, expected_version)
     if row.document is not DocumentState.OPEN:
         raise CreditNoteNotOpen
     creditor = await access.creditor(session, row.creditor_id)

@@ -9,7 +9,7 @@ from msgspec import structs
 from kernel import ids
 from kernel.text import MAX_NAME
 from receivables import access, identifiers
-from receivables.changes import copy_to, draft_of, flush, named
+from receivables.changes import copy_to, draft_of, expect, flush, named
 from receivables.checking import MAX_EXTERNAL_ID, MAX_TEXT, Faults
 from receivables.drafts import CreditorChange, NewCreditor
 from receivables.errors import ExternalIdTaken
@@ -40,10 +40,16 @@ async def create_creditor(session: TenantSession, new: NewCreditor, now: datetim
 
 
 async def update_creditor(
-    session: TenantSession, creditor_id: UUID, change: CreditorChange, now: datetime
+    session: TenantSession,
+    creditor_id: UUID,
+    change: CreditorChange,
+    now: datetime,
+    *,
+    expected_version: int | None = None,
 ) -> CreditorView:
     """Change what the change names; the same again changes nothing. Raises what create_creditor raises."""
     row = await access.creditor(session, creditor_id, lock=True)
+    expect(row.version, expected_version)
     held = (await identifiers.held_by(session, CREDITORS, [creditor_id]))[creditor_id]
     before = CreditorView.of(row, held)
     new = _checked(structs.replace(draft_of(NewCreditor, row, identifiers=held), **named(change)))

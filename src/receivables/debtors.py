@@ -12,7 +12,7 @@ from kernel import ids
 from kernel.errors import AppError
 from kernel.text import MAX_NAME, fold
 from receivables import access, contacts, identifiers
-from receivables.changes import copy_to, draft_of, flush, named
+from receivables.changes import copy_to, draft_of, expect, flush, named
 from receivables.checking import MAX_EXTERNAL_ID, MAX_TEXT, Faults
 from receivables.drafts import DebtorChange, NewContact, NewDebtor
 from receivables.errors import ExternalIdTaken
@@ -51,9 +51,12 @@ async def create_debtors(session: TenantSession, news: Sequence[NewDebtor], now:
     return [_outcome(row, new, written) for row, new in drafts]
 
 
-async def update_debtor(session: TenantSession, debtor_id: UUID, change: DebtorChange, now: datetime) -> DebtorView:
+async def update_debtor(
+    session: TenantSession, debtor_id: UUID, change: DebtorChange, now: datetime, *, expected_version: int | None = None
+) -> DebtorView:
     """Change what the change names; the same again changes nothing. Raises what create_debtor raises."""
     row = await access.debtor(session, debtor_id, lock=True)
+    expect(row.version, expected_version)
     held = (await identifiers.held_by(session, DEBTORS, [debtor_id]))[debtor_id]
     before = DebtorView.of(row, held)
     changes = named(change)

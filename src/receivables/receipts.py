@@ -11,6 +11,7 @@ from kernel import ids
 from kernel.clock import day_of
 from receivables import access
 from receivables.allocations import active_of_source, undo_all
+from receivables.changes import expect
 from receivables.checking import MAX_EXTERNAL_ID, Faults
 from receivables.drafts import NewReceipt, NewReversal
 from receivables.errors import ExternalIdTaken, ReceiptNotProvisional, ReceiptReversed
@@ -65,9 +66,12 @@ async def record_receipt(session: TenantSession, new: NewReceipt, now: datetime)
     return ReceiptView.of(receipt, None)
 
 
-async def finalise(session: TenantSession, receipt_id: UUID, now: datetime) -> ReceiptView:
+async def finalise(
+    session: TenantSession, receipt_id: UUID, now: datetime, *, expected_version: int | None = None
+) -> ReceiptView:
     """The money has arrived for good. Raises ReceiptNotProvisional, ReceiptReversed."""
     receipt = await access.receipt(session, receipt_id, lock=True)
+    expect(receipt.version, expected_version)
     if receipt.state is ReceiptState.REVERSED:
         raise ReceiptReversed
     if receipt.state is not ReceiptState.PROVISIONAL:
@@ -79,13 +83,16 @@ async def finalise(session: TenantSession, receipt_id: UUID, now: datetime) -> R
     return after
 
 
-async def reverse(session: TenantSession, receipt_id: UUID, why: NewReversal, now: datetime) -> ReceiptView:
+async def reverse(
+    session: TenantSession, receipt_id: UUID, why: NewReversal, now: datetime, *, expected_version: int | None = None
+) -> ReceiptView:
     """The money went back, wholly: what it settled is open again, to the cent. Raises Invalid, ReceiptReversed."""
     faults = Faults()
     reason = faults.line("/reason", why.reason, MAX_REASON)
     faults.day("/effective_on", why.effective_on)
     faults.stop()
     receipt = await access.receipt(session, receipt_id, lock=True)
+    expect(receipt.version, expected_version)
     if receipt.state is ReceiptState.REVERSED:
         raise ReceiptReversed
     creditor = await access.creditor(session, receipt.creditor_id)
