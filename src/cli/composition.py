@@ -3,10 +3,16 @@
 from datetime import datetime
 from uuid import UUID
 
+import casework.events
 import casework.holds
+import dunning.events
 import dunning.planning
 import dunning.reactions
+import messaging.events
+import receivables.events
 import tenants.advancing
+import tenants.events
+import webhooks.events
 from casework.tasks import open_task
 from dunning.composing import DunningComposer
 from dunning.gating import DunningGate
@@ -17,6 +23,9 @@ from storage.registry import Registry
 from storage.session import TenantSession
 
 MODULES = (casework.holds, dunning.planning, dunning.reactions, tenants.advancing)
+EVENTS = (  # imported so that the catalogue is whole in every process: a worker may emit what another module declares
+    casework.events, dunning.events, messaging.events, receivables.events, tenants.events, webhooks.events,
+)  # fmt: skip
 
 
 async def open_dead_letter(session: TenantSession, queue: str, row_id: UUID, error: str, now: datetime) -> None:
