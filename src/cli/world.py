@@ -5,7 +5,6 @@ from collections.abc import AsyncGenerator, Generator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from uuid import UUID
 
-from arq.connections import RedisSettings
 from msgspec import Struct
 
 from cli.composition import build_registry, build_sender
@@ -22,7 +21,7 @@ from storage.database import Database, Urls
 from storage.encryption import LocalKeyProvider
 from storage.migrating import migrate_now
 from storage.session import Cause
-from workers.doorbell import ArqDoorbell
+from workers.doorbell import ArqDoorbell, Redis, at_socket, at_url
 from workers.engine import Engine
 
 
@@ -30,7 +29,7 @@ class Servers(Struct, frozen=True):
     """Where the servers are, embedded or external."""
 
     urls: Urls
-    redis: RedisSettings
+    redis: Redis
     passwords: dict[str, str]
     embedded: bool
 
@@ -42,14 +41,14 @@ def servers(settings: Settings) -> Generator[Servers]:
     With external servers only `relance migrate` migrates.
     """
     if settings.database_url is not None and settings.redis_url is not None:
-        yield Servers(_external(settings), RedisSettings.from_dsn(settings.redis_url), {}, embedded=False)
+        yield Servers(_external(settings), at_url(settings.redis_url), {}, embedded=False)
         return
     running = embedded.start(settings.data_dir)
     try:
         redis = (
-            RedisSettings(unix_socket_path=running.redis_socket_path, password=running.redis_password)
+            at_socket(running.redis_socket_path, running.redis_password)
             if settings.redis_url is None
-            else RedisSettings.from_dsn(settings.redis_url)
+            else at_url(settings.redis_url)
         )
         if settings.embedded_database:
             urls = running.database_urls

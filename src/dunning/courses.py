@@ -10,7 +10,7 @@ from sqlalchemy import select, text
 from casework.tasks import open_task
 from dunning.errors import CourseNotFound, CourseNotInReview
 from dunning.events import CourseBegun, CourseReleased, CourseRestarted
-from dunning.models import Course, CourseState, Notice, NoticeState
+from dunning.models import Course, CourseState
 from dunning.policies import bodies, default_version
 from dunning.rules import PolicyBody, enter, step_at
 from dunning.views import CourseView
@@ -39,18 +39,20 @@ async def begin(session: TenantSession, instalment_ids: Iterable[UUID], now: dat
         return
     version = await default_version(session, now)
     body = (await bodies(session, [version.id]))[version.id]
-    rows, due, reviews = [], [], []
+    rows: list[tuple[object, ...]] = []
+    due: list[tuple[UUID, datetime]] = []
+    reviewed: set[UUID] = set()
     for fact in facts.values():
         course = _entering(session, fact, version.id, body, now)
         rows.append(tuple(getattr(course, column) for column in _COLUMNS))
         emit(session, CourseBegun(CourseView.of(course), None, now))
         if course.state is CourseState.REVIEW:
-            reviews.append((fact, course))
+            reviewed.add(fact.creditor_id)
         elif fact.due_on is not None:
             due.append((course.id, _first_look(fact, body, course.from_step, now)))
     await insert_rows(session, Course, _COLUMNS, rows)
     await make_due(session, TICK, due)
-    for creditor_id in sorted({fact.creditor_id for fact, _ in reviews}):
+    for creditor_id in sorted(reviewed):
         await open_task(
             session,
             kind="review_old_debts",
@@ -193,18 +195,15 @@ async def restart(session: TenantSession, invoice_ids: Sequence[UUID], now: date
 
 async def _reached(session: TenantSession, instalment_ids: Sequence[UUID]) -> dict[UUID, str]:
     """The highest step that was said of each instalment in any cycle."""
-    statement = (
-        select(Notice.instalment_id, Notice.step)
-        .distinct(Notice.instalment_id)
-        .where(
-            Notice.tenant_id == tenant_of(session),
-            Notice.instalment_id.in_(instalment_ids),
-            Notice.state == NoticeState.ISSUED,
-        )
-        .order_by(Notice.instalment_id, Notice.level.desc())
-        .limit(len(instalment_ids) + 1)
-    )
-    return {row.instalment_id: row.step for row in await session.execute(statement)}
+    values = {"tenant_id": tenant_of(session), "ids": list(instalment_ids)}
+    return {row.instalment_id: row.step for row in await session.execute(_REACHED, values)}
+
+
+_REACHED: Final = text(  # bounded: by the instalments asked for
+    "select distinct on (instalment_id) instalment_id, step from app.notice"
+    " where tenant_id = :tenant_id and instalment_id = any(cast(:ids as uuid[])) and state = 'issued'"
+    " order by instalment_id, level desc, id desc"
+)
 
 
 async def stop_waiting(session: TenantSession, course_ids: Iterable[UUID]) -> None:

@@ -8,8 +8,8 @@ from uuid import UUID
 from msgspec import Struct
 from sqlalchemy import select, text
 
-from casework.handlings import handling_of
-from casework.holds import HoldFacts, active_holds
+from casework.facts import Held, active_holds, handling_of
+from casework.models import HandlingKind
 from dunning.deciding import Facts, Said
 from dunning.models import Course, CourseState, Notice, NoticeState
 from dunning.policies import bodies
@@ -53,8 +53,8 @@ async def gather(
     stopped = await stopped_scope(session, EMAIL)
     contacts = await billing_contacts(session, debtors)
     shut = await closed(session, [contact.contact_id for all_ in contacts.values() for contact in all_], EMAIL)
-    holds = await active_holds(session, list(debts.values()), now)
-    outsourced = await handling_of(session, list(debts.values()))
+    holds = await active_holds(session, debts.values(), now)
+    handling = await handling_of(session, debts.values())
     said = await _said(session, [course.instalment_id for course in live.values()], ignoring)
     contacted = await _contacted(session, debtors)
     cases: dict[UUID, Case] = {}
@@ -63,12 +63,12 @@ async def gather(
         contact = _recipient(contacts.get(debt.debtor_id, ()), shut)
         zone = _zone(contact, debt)
         facts = _facts(
-            course, debt, holds[debt.instalment_id],
+            course, debt, holds.get(debt.instalment_id, Held()),
             mode=mode,
             stopped=() if stopped is None else (stopped,),
             contact=contact,
             shut=shut,
-            outsourced=debt.instalment_id in outsourced,
+            outsourced=handling[debt.instalment_id] is HandlingKind.OUTSOURCED,
             zone=zone,
             said=said.get(course.instalment_id, ()),
             contacted_on=contacted.get((debt.creditor_id, debt.debtor_id)),
@@ -90,7 +90,7 @@ def _zone(contact: BillingContact | None, debt: DebtFacts) -> str:
 def _facts(
     course: Course,
     debt: DebtFacts,
-    holds: HoldFacts,
+    holds: Held,
     *,
     mode: str,
     stopped: tuple[str, ...],
@@ -106,7 +106,7 @@ def _facts(
         due_on=debt.due_on,
         balance_minor=debt.balance_minor,
         currency=debt.currency,
-        held_minor=holds.held_minor,
+        held_minor=holds.amount_minor,
         unapplied_minor=debt.unapplied_minor,
         in_process_minor=debt.provisional_minor,
         direct_debit_on=debt.direct_debit_on,

@@ -119,7 +119,8 @@ _COLUMNS: Final = (
 async def _write_notices(
     session: TenantSession, taken: Sequence[Planned], carried: dict[UUID, UUID | None], now: datetime
 ) -> None:
-    tenant_id, rows = tenant_of(session), []
+    tenant_id = tenant_of(session)
+    rows: list[tuple[object, ...]] = []
     for planned in taken:
         course = planned.case.course
         notice = Notice(

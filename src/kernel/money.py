@@ -1,12 +1,15 @@
 """Money: whole minor units of one ISO 4217 currency, never a float."""
 
+import re
 from collections.abc import Sequence
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Final
 
 from msgspec import Struct
 
 MAX_MINOR: Final = 2**53 - 1
+_MAX_DIGITS: Final = 28  # of Decimal's default context: beyond them it rounds
+_PLAIN: Final = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]{1,2})?")
 # ISO 4217 (2026) minor units that differ from two.
 _EXPONENTS: Final = dict.fromkeys(
     (
@@ -85,13 +88,12 @@ def from_major(text: str | Decimal, currency: str) -> Money:
 
     Raises NotExact when the amount is no finite number or has more decimals than the currency.
     """
-    try:
-        amount = Decimal(text)
-    except InvalidOperation as error:
-        raise NotExact(f"{str(text)[:40]!r} is no amount") from error
-    if not amount.is_finite() or abs(amount.adjusted()) > 30:
-        raise NotExact("an amount is a finite number")
-    scaled = amount.scaleb(exponent(currency))
+    if isinstance(text, str) and not _PLAIN.fullmatch(text):  # Decimal also reads 1_000 and digits of other scripts
+        raise NotExact(f"{text[:40]!r} is no amount")
+    amount = Decimal(text)
+    if not amount.is_finite() or len(amount.as_tuple().digits) > _MAX_DIGITS or abs(amount.adjusted()) > _MAX_DIGITS:
+        raise NotExact("an amount is a finite number of at most 28 digits")
+    scaled = amount.scaleb(exponent(currency))  # exact: within the digits of the context
     if scaled != scaled.to_integral_value():
         raise NotExact(f"{currency} has {exponent(currency)} decimals")
     if abs(scaled) > MAX_MINOR:

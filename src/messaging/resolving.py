@@ -38,11 +38,11 @@ async def resolve(
     row.state = MessageState.SENT if received else MessageState.FAILED
     row.version += 1
     row.sent_at = row.planned_at if received else None
-    row.code = f"resolved_{resolution.value}"
+    code = row.code = f"resolved_{resolution.value}"
     after = MessageView.of(row)
     emit(session, (MessageSent if received else MessageFailed)(after, before, now))
     parts = [part.part_id for part in (await parts_of(session, {row.id}))[row.id]]
-    await gate.concluded(session, row.state, parts, row.code, now)
+    await gate.concluded(session, row.state, parts, code, now)
     if not received:
         await session.flush()
         await release_keys(session, [row.id])

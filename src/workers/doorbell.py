@@ -18,6 +18,7 @@ JOB: Final = "wake"
 TIMEOUT_S: Final = 0.2  # a bell that does not ring at once is not waited for
 PAUSE_S: Final = 5.0  # how long nobody tries after it failed
 log: Final = logger("workers.doorbell")
+Redis = RedisSettings  # how the rest of the product names where Valkey is: arq is known here alone
 
 
 def serialize(job: dict[str, Any]) -> bytes:  # Any: arq's own envelope
@@ -28,6 +29,16 @@ def serialize(job: dict[str, Any]) -> bytes:  # Any: arq's own envelope
 def deserialize(raw: bytes) -> dict[str, Any]:  # Any: arq's own envelope
     """The counterpart of `serialize`."""
     return msgspec.json.decode(raw, type=dict[str, Any])
+
+
+def at_url(url: str) -> RedisSettings:
+    """Where an external Valkey is."""
+    return RedisSettings.from_dsn(url)
+
+
+def at_socket(path: str, password: str) -> RedisSettings:
+    """Where the embedded Valkey is."""
+    return RedisSettings(unix_socket_path=path, password=password)
 
 
 class ArqDoorbell:
