@@ -30,7 +30,10 @@ class StrictRequest(Request[Any, Any, State]):  # Any: there is no user and no a
         field = self.route_handler.parsed_data_field
         if field is None:
             return None
-        return read(field.annotation, exchange_of(self.scope).content)
+        exchange = exchange_of(self.scope)
+        if not exchange.body:  # an open operation: the gateway has read nothing for it
+            decode(exchange, await self.body())
+        return read(field.annotation, exchange.content)
 
 
 def decode(exchange: Exchange, body: bytes) -> None:
