@@ -235,7 +235,8 @@ def tables() -> None:
         sa.Column("attempts", sa.BigInteger(), server_default=sa.text("0"), nullable=False),
         sa.Column("shard", sa.SmallInteger(), server_default=sa.text("app.shard_of(app.tenant_id())"), nullable=False),
         sa.CheckConstraint(
-            "state in ('pending', 'leased', 'delivered', 'exhausted', 'dropped')", name=op.f("ck_delivery_state_known")
+            "state in ('pending', 'leased', 'delivered', 'exhausted', 'parked', 'dropped')",
+            name=op.f("ck_delivery_state_known"),
         ),
         sa.PrimaryKeyConstraint("tenant_id", "id", name=op.f("pk_delivery")),
         schema="app",
@@ -249,12 +250,12 @@ def tables() -> None:
         ["lease_until"],
         unique=False,
         schema="app",
-        postgresql_where=sa.text("state in ('leased', 'dispatching')"),
+        postgresql_where=sa.text("state = 'leased'"),
     )
     op.create_index(
         "ix_delivery_pending",
         "delivery",
-        ["shard", "tenant_id", "run_at", "id"],
+        ["tenant_id", "endpoint_id", "run_at", "id"],
         unique=False,
         schema="app",
         postgresql_where=sa.text("state = 'pending'"),
@@ -268,6 +269,7 @@ def tables() -> None:
         sa.Column("fence", sa.BigInteger(), nullable=False),
         sa.Column("status", sa.BigInteger(), nullable=True),
         sa.Column("error", sa.Text(), nullable=True),
+        sa.Column("detail", sa.Text(), nullable=True),
         sa.Column("duration_ms", sa.BigInteger(), nullable=False),
         sa.Column("response", sa.LargeBinary(), nullable=True),
         sa.Column(
@@ -308,6 +310,7 @@ def tables() -> None:
         sa.Column("timeout_s", sa.BigInteger(), nullable=False),
         sa.Column("state", sa.Text(), nullable=False),
         sa.Column("disabled_code", sa.Text(), nullable=True),
+        sa.Column("disabled_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("key_version", sa.BigInteger(), nullable=False),
         sa.Column("secrets", sa.LargeBinary(), nullable=False),
         sa.Column("position", sa.BigInteger(), nullable=False),
@@ -318,7 +321,7 @@ def tables() -> None:
         sa.Column(
             "recorded_at", sa.DateTime(timezone=True), server_default=sa.text("clock_timestamp()"), nullable=False
         ),
-        sa.CheckConstraint("state in ('enabled', 'disabled')", name=op.f("ck_endpoint_state_known")),
+        sa.CheckConstraint("state in ('enabled', 'disabled', 'removed')", name=op.f("ck_endpoint_state_known")),
         sa.PrimaryKeyConstraint("tenant_id", "id", name=op.f("pk_endpoint")),
         schema="app",
     )
