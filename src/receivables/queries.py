@@ -226,6 +226,7 @@ def _overdue(now: datetime) -> ColumnElement[bool]:
     today = (
         select(cast(func.timezone(Creditor.zone, literal(now)), Date))
         .where(Creditor.tenant_id == Invoice.tenant_id, Creditor.id == Invoice.creditor_id)
+        .correlate(Invoice)
         .scalar_subquery()
     )
     return exists().where(

@@ -9,18 +9,18 @@ from typing import Any, Final, TypeVar
 from uuid import UUID
 
 from msgspec import UNSET, Struct
-from sqlalchemy import select, text
+from sqlalchemy import text
 
 from kernel.errors import AppError
+from receivables import access
 from receivables.changes import named
 from receivables.corrections import correct_loaded, draft_from
 from receivables.credit_notes import create_credit_notes, update_credit_note
 from receivables.drafts import CreditNoteChange, InvoiceChange, NewCreditNote, NewInvoice
-from receivables.errors import AmountBelowAllocated, CreditNoteNotOpen, DocumentConflict, InvoiceNumberTaken
+from receivables.errors import AmountBelowAllocated, CreditNoteNotOpen, DocumentConflict
 from receivables.invoices import open_invoices
 from receivables.locks import lock_debtors
 from receivables.merges import roots_of
-from receivables.models import CreditNote
 from receivables.outcomes import Outcome
 from receivables.posting import Posting
 from receivables.rules import checked_credit_note, checked_invoice, merged
@@ -57,12 +57,12 @@ async def put_invoices(session: TenantSession, news: Sequence[NewInvoice], now: 
     Raises ExternalIdTaken when a correction gives an invoice the external_id of another.
     """
     outcomes: dict[int, Outcome[InvoiceView]] = {}
-    checked = _checked(news, checked_invoice, outcomes)
-    known = await _known(session, "invoice", checked)
-    fresh, seen = _parted(checked, known, outcomes)
-    opened = await open_invoices(session, [checked[place] for place in fresh], now)
-    outcomes |= dict(zip(fresh, opened, strict=True))
-    outcomes |= await _correct(session, {place: (seen[place], checked[place]) for place in seen}, now)
+    waiting = _checked(news, checked_invoice, outcomes)
+    while waiting:  # bounded: each round puts the first of those that share a name
+        fresh, seen, waiting = await _round(session, "invoice", waiting, outcomes)
+        opened = await open_invoices(session, list(fresh.values()), now)
+        outcomes |= dict(zip(fresh, opened, strict=True))
+        outcomes |= await _correct(session, seen, now)
     return [outcomes[place] for place in range(len(news))]
 
 
@@ -71,15 +71,13 @@ async def put_credit_notes(
 ) -> list[Outcome[CreditNoteView]]:
     """Record or correct many credit notes; each has its own outcome, in order. A known one is not allocated again."""
     outcomes: dict[int, Outcome[CreditNoteView]] = {}
-    checked = _checked(news, checked_credit_note, outcomes)
-    known = await _known(session, "credit_note", checked)
-    fresh, seen = _parted(checked, known, outcomes)
-    created = await create_credit_notes(session, [checked[place] for place in fresh], now)
-    outcomes |= dict(zip(fresh, created, strict=True))
-    statement = select(CreditNote).where(CreditNote.tenant_id == tenant_of(session), CreditNote.id.in_(seen.values()))
-    rows = {row.id: row for row in await session.scalars(statement)}  # bounded: by the credit notes asked for
-    for place, note_id in seen.items():
-        outcomes[place] = await _correct_note(session, rows[note_id], checked[place], now)
+    waiting = _checked(news, checked_credit_note, outcomes)
+    while waiting:  # bounded: as above
+        fresh, seen, waiting = await _round(session, "credit_note", waiting, outcomes)
+        created = await create_credit_notes(session, list(fresh.values()), now)
+        outcomes |= dict(zip(fresh, created, strict=True))
+        for place, (note_id, new) in seen.items():
+            outcomes[place] = await _correct_note(session, note_id, new, now)
     return [outcomes[place] for place in range(len(news))]
 
 
@@ -93,33 +91,46 @@ def _checked(news: Sequence[D], check: Any, outcomes: dict[int, Outcome[Any]]) -
     return found
 
 
-def _parted(
-    checked: dict[int, D],
-    known: dict[int, Known],
+async def _round(
+    session: TenantSession,
+    table: str,
+    waiting: dict[int, D],
     outcomes: dict[int, Outcome[Any]],  # Any: views of both kinds
-) -> tuple[list[int], dict[int, UUID]]:
-    """The places of new documents, and of those that are known; one that comes twice is refused the second time."""
-    fresh: list[int] = []
-    seen: dict[int, UUID] = {}
-    for place in checked:
+) -> tuple[dict[int, D], dict[int, tuple[UUID, D]], dict[int, D]]:
+    """Of what waits: the new documents, those that are known, and those that share a name with one before them."""
+    first: dict[int, D] = {}
+    later: dict[int, D] = {}
+    names: set[object] = set()
+    for place, new in waiting.items():
+        own = {(new.creditor_id, new.number, new.issued_on.year), new.external_id} - {None}
+        (later if own & names else first)[place] = new
+        names |= own
+    known = await _known(session, table, first)
+    fresh: dict[int, D] = {}
+    seen: dict[int, tuple[UUID, D]] = {}
+    taken: set[UUID] = set()
+    for place, new in first.items():
         try:
             found = known[place].one()
         except DocumentConflict as conflict:
             outcomes[place] = Outcome("refused", error=conflict)
             continue
         if found is None:
-            fresh.append(place)
-        elif found in seen.values():
-            outcomes[place] = Outcome("refused", error=InvoiceNumberTaken("earlier in this batch"))
+            fresh[place] = new
+        elif found in taken:
+            later[place] = new
         else:
-            seen[place] = found
-    return fresh, seen
+            taken.add(found)
+            seen[place] = found, new
+    return fresh, seen, later
 
 
 async def _correct(
     session: TenantSession, seen: dict[int, tuple[UUID, NewInvoice]], now: datetime
 ) -> dict[int, Outcome[InvoiceView]]:
     """Correct known invoices: look first, and lock and look again only where something differs."""
+    if not seen:
+        return {}
     looked = Posting(session, now)
     await looked.load(invoice_ids=[invoice_id for invoice_id, _ in seen.values()])
     roots = await _roots(session, looked, seen)
@@ -163,8 +174,9 @@ def _conflicts(posting: Posting, invoice_id: UUID, new: NewInvoice, roots: dict[
 
 
 async def _correct_note(
-    session: TenantSession, row: CreditNote, new: NewCreditNote, now: datetime
+    session: TenantSession, note_id: UUID, new: NewCreditNote, now: datetime
 ) -> Outcome[CreditNoteView]:
+    row = await access.credit_note(session, note_id)
     if (row.creditor_id, row.currency) != (new.creditor_id, new.currency):
         return Outcome("refused", error=DocumentConflict())
     richer = new.source_rank >= row.source_rank

@@ -60,8 +60,8 @@ async def make_contact(
     now: datetime = NOW,
     **changes: Any,  # Any: fields
 ) -> ContactView:
-    new = NewContact(**{"debtor_id": debtor_id, "email": "compta@petit.example"} | changes)
-    return await contacts.create_contact(session, new, now)
+    fields: dict[str, Any] = {"debtor_id": debtor_id, "email": "compta@petit.example"}  # Any: fields of a draft
+    return await contacts.create_contact(session, NewContact(**fields | changes), now)
 
 
 def invoice(
