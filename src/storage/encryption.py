@@ -1,12 +1,13 @@
 """Envelope encryption: a data key per subject (a debtor, the tenant, an upload), wrapped by a key-encryption key.
 
-Every ciphertext is bound to where it stands (`tenant|table|column|row|version`), so that it cannot be moved.
+Every ciphertext is bound to where it stands (`tenant|table|column|row`), so that it cannot be moved.
 Destroying a subject's row of `data_key` makes everything sealed under it unreadable: that is erasure.
 """
 
 import hashlib
 import hmac
 import os
+import time
 from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
@@ -127,7 +128,7 @@ def place_of(tenant_id: UUID, table: str, row_id: UUID, column: str = "sealed") 
 
 
 class KeyRing:
-    """Unwraps data keys and remembers them by their wrapped form, so that a destroyed row stays destroyed."""
+    """Unwraps data keys and remembers them by place and wrapped form, so that a destroyed row stays destroyed."""
 
     def __init__(self, provider: KeyProvider) -> None:
         self.provider = provider
@@ -145,12 +146,13 @@ class KeyRing:
 
     def unlock(self, tenant_id: UUID, subject_id: UUID, version: int, wrapped: bytes) -> SubjectKey:
         """A usable key from a row of `data_key`."""
-        aead = self._known.get(wrapped)
+        context = _context(tenant_id, subject_id, version)
+        aead = self._known.get(context + wrapped)
         if aead is None:
-            aead = AESGCM(self.provider.unwrap(wrapped, _context(tenant_id, subject_id, version)))
+            aead = AESGCM(self.provider.unwrap(wrapped, context))
             if len(self._known) >= _CACHE_MAX:
                 self._known.clear()
-            self._known[wrapped] = aead
+            self._known[context + wrapped] = aead
         return SubjectKey(version, aead)
 
     async def _read(self, session: AsyncSession, tenant_id: UUID, subjects: list[UUID]) -> dict[UUID, SubjectKey]:
@@ -158,17 +160,19 @@ class KeyRing:
         return {row.subject_id: self.unlock(tenant_id, row.subject_id, row.version, row.wrapped) for row in rows}
 
     async def _make(self, session: TenantSession, tenant_id: UUID, subjects: list[UUID]) -> None:
+        # A version is never used again, so that what an erased key has sealed is not taken for this one's.
+        version = time.time_ns() // 1_000_000
         rows = [
             {
                 "tenant_id": tenant_id,
                 "subject_id": subject,
-                "version": 1,
-                "wrapped": self.provider.wrap(AESGCM.generate_key(256), _context(tenant_id, subject, 1)),
+                "version": version,
+                "wrapped": self.provider.wrap(AESGCM.generate_key(256), _context(tenant_id, subject, version)),
                 "kek_id": self.provider.kek_id,
             }
             for subject in subjects
         ]
-        await session.execute(_INSERT, rows)  # two at once: the first wins and both read it
+        await session.execute(_INSERT, rows)  # two at once make two keys; each says which one it has used
 
     async def of_versions(
         self, session: AsyncSession, wanted: Iterable[tuple[UUID, UUID, int]]

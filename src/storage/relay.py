@@ -53,9 +53,10 @@ with recursive t as (
 )
 select tenant_id from t where tenant_id is not null limit :tenants
 """)
+# Only where there is none: an insert would wait for the relay that is moving the head on.
 _MAKE_HEADS: Final = text(
     "insert into app.log_head (tenant_id, position) select t, 0 from unnest(cast(:tenants as uuid[])) as u(t)"
-    " on conflict do nothing"
+    " where not exists (select from app.log_head h where h.tenant_id = t) on conflict do nothing"
 )
 _LOCK_HEADS: Final = text(  # bounded: by the tenants asked for
     "select tenant_id from app.log_head where tenant_id = any(cast(:tenants as uuid[]))"
