@@ -3,17 +3,14 @@
 from typing import Any
 
 from api.app import create_app
-from api.export import event_schemas as schemas_of
-from api.export import openapi_text
+from api.export import event_schemas, openapi_text
 from api.limiting import ValkeyLimiter
 from api.resources import ApiSettings, Drain, Resources
-from cli.composition import build_registry
 from cli.settings import Settings
 from cli.world import Servers
 from runtime.metrics import Metrics
 from storage.blobs import PostgresBlobs
-from storage.database import Database, Urls
-from storage.encryption import KeyRing
+from storage.database import Database
 
 
 def build_app(settings: Settings, where: Servers, database: Database) -> Any:  # Any: an ASGI application
@@ -27,3 +24,8 @@ def build_app(settings: Settings, where: Servers, database: Database) -> Any:  #
         drain=Drain(),
     )
     return create_app(resources, ApiSettings(public_url=settings.public_url, metrics_token=settings.metrics_token))
+
+
+def openapi_document() -> str:
+    """The contract, as it is committed."""
+    return openapi_text()

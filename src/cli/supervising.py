@@ -9,9 +9,9 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from types import FrameType
-from typing import Final
+from typing import IO, Final
 
 import click
 
@@ -43,12 +43,14 @@ def supervise(commands: Sequence[Sequence[str]]) -> None:
             signal.signal(number, handler)
 
 
-def start(command: Sequence[str]) -> subprocess.Popen[bytes]:
+def start(
+    command: Sequence[str], *, environment: Mapping[str, str] | None = None, output: IO[bytes] | None = None
+) -> subprocess.Popen[bytes]:
     """Start one child in a session of its own, so that Ctrl-C reaches it through us alone."""
     program = [sys.executable, "-c", "from cli import main; main()", *command]
-    environment = os.environ | {CHILD: "1"}
+    given = os.environ | dict(environment or {}) | {CHILD: "1"}
     return subprocess.Popen(  # noqa: S603 - our own program and words
-        program, start_new_session=True, stdin=subprocess.PIPE, env=environment
+        program, start_new_session=True, stdin=subprocess.PIPE, stdout=output, stderr=output, env=given
     )
 
 

@@ -1,0 +1,1 @@
+"""The demo: two invented companies, real documents, 60 days played through real processes."""
