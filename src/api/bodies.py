@@ -20,6 +20,7 @@ from kernel.errors import Fault, Invalid, Malformed
 
 MAX_FAULTS: Final = 20
 MAX_DEPTH: Final = 32
+MAX_EXACT: Final = 2.0**53  # beyond it a float skips integers
 _EMPTY: Final[tuple[object, ...]] = ({}, None)
 
 
@@ -53,6 +54,10 @@ def decode(exchange: Exchange, body: bytes) -> None:
 
 def read(kind: Any, content: object) -> Any:  # Any: the type of an input, and a value of it
     """Make a handler's input of a decoded body; raises Invalid with every fault."""
+    try:
+        return msgspec.convert(content, kind)
+    except msgspec.ValidationError:
+        content = _whole(content)  # JSON has one kind of number: 1.0 is the integer 1
     try:
         return msgspec.convert(content, kind)
     except msgspec.ValidationError as error:
@@ -122,7 +127,23 @@ def _fault(message: str, pointer: str) -> Fault:
 
 
 def _escaped(name: str) -> str:
-    return name[:100].replace("~", "~0").replace("/", "~1")
+    return shown(name).replace("~", "~0").replace("/", "~1")
+
+
+def shown(name: str) -> str:
+    """A name that came from outside, fit to be said in an answer."""
+    return "".join(character if character.isprintable() else "?" for character in name[:100])
+
+
+def _whole(value: object) -> object:
+    """Floats without a fraction as integers."""
+    if isinstance(value, float):
+        return int(value) if value.is_integer() and abs(value) <= MAX_EXACT else value
+    if isinstance(value, list):
+        return [_whole(item) for item in cast("list[object]", value)]
+    if isinstance(value, dict):
+        return {name: _whole(item) for name, item in cast("dict[str, object]", value).items()}
+    return value
 
 
 def _tidy(value: object, pointer: str, depth: int) -> object:

@@ -229,7 +229,7 @@ def _check_query(exchange: Exchange, plan: Plan) -> None:
     except ValueError:
         raise Malformed("The query string cannot be read.") from None
     for name, value in pairs:
-        pointer = f"/query/{name[:100]}"
+        pointer = f"/query/{bodies.shown(name)}"
         if name not in plan.query:
             found.append(Fault(pointer=pointer, code="unknown_parameter", message="no such parameter"))
         elif name in seen:

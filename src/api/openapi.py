@@ -20,6 +20,7 @@ from api import event_schemas, routes, schemas
 from api.exchange import Plan
 from api.fields import ID
 from api.idempotency import PATTERN as KEY_PATTERN
+from api.linking import ID_AT, link
 from api.problems import MEDIA_TYPE, Problem
 from api.versions import NEWEST, VERSIONS
 
@@ -61,6 +62,7 @@ def document(app: Litestar, public_url: str) -> Json:
     for route, handler, plan in operations:
         method = next(iter(handler.http_methods)).lower()
         paths.setdefault(route.path_format, {})[method] = _operation(reader, route, handler, plan, method)
+    link(paths)
     tags = sorted({tag for methods in paths.values() for one in methods.values() for tag in one.get("tags", [])})
     content = {
         "openapi": "3.1.0",
@@ -121,6 +123,9 @@ def _operation(reader: schemas.Reader, route: HTTPRoute, handler: HTTPRouteHandl
         if method == "patch":
             content["application/merge-patch+json"] = content["application/json"]
         operation["requestBody"] = {"required": True, "content": content}
+    inner = "" if "id" in reader.fields(_returns(handler)) else reader.holder_of_id(_returns(handler))
+    if inner:
+        operation[ID_AT] = f"/{inner}/id"
     if handler.deprecated:
         operation["deprecated"] = True
     return operation

@@ -41,6 +41,12 @@ class Reader:
             return tuple(field.encode_name for field in structs.fields(plain))
         return ()
 
+    def holder_of_id(self, kind: Any) -> str:  # Any: a type of any kind
+        """The field of an answer that holds the object, where the answer is more than the object."""
+        if not self.fields(kind):
+            return ""
+        return next((field.encode_name for field in structs.fields(kind) if "id" in self.fields(field.type)), "")
+
     def parameter(self, kind: Any, definition: ParameterKwarg) -> Json:  # Any: the type of a parameter
         """The schema of a query or header parameter, which cannot be null."""
         schema = msgspec.json.schema(kind)

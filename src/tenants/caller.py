@@ -22,6 +22,11 @@ SCOPES: Final = frozenset(
     [f"{resource}:{verb}" for resource in RESOURCES for verb in ("read", "write")]
     + [f"{resource}:approve" for resource in APPROVABLE]
 )
+# What may be written where scopes are asked for; a star stands for what it covers on that day.
+SCOPE_WORDS: Final = (
+    "*", *(f"*:{verb}" for verb in ("approve", "read", "write")), *(f"{resource}:*" for resource in RESOURCES),
+    *sorted(SCOPES),
+)  # fmt: skip
 
 
 class Caller(Struct, frozen=True, kw_only=True):

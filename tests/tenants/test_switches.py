@@ -76,8 +76,9 @@ async def test_a_switch_waits_for_what_is_leaving(database: Database, tenant_id:
         assert await switches.stopped_scope(sending, "email") is None
         stopping = asyncio.create_task(stop())
         async with database.operator() as session:  # until the one waits for the other
-            while not (await session.execute(text("select count(*) from pg_locks where not granted"))).scalar_one():
-                await asyncio.sleep(0)
+            waiting = text("select count(*) from pg_locks where not granted")
+            while not (await session.execute(waiting)).scalar_one():
+                pass
         assert not stopping.done()
     await stopping
     async with database.tenant(tenant_id, CAUSE) as session:
@@ -117,9 +118,14 @@ async def test_senders_at_once_share_the_cap(database: Database) -> None:
 
 async def test_what_is_rolled_back_is_not_spent(database: Database) -> None:
     tenant_id = await make_tenant(database, cap=5)
-    with pytest.raises(RuntimeError):
+
+    async def fail() -> None:
         async with database.tenant(tenant_id, CAUSE) as session:
             assert await switches.reserve_budget(session, NOW, 5) == 5
             raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        await fail()
+
     async with database.tenant(tenant_id, CAUSE) as session:
         assert await switches.reserve_budget(session, NOW, 5) == 5

@@ -17,12 +17,20 @@ from kernel.cursors import CursorInvalid
 from kernel.errors import PreconditionFailed
 from storage.session import TenantSession
 from tenants import access, keys, queries
-from tenants.caller import Caller
+from tenants.caller import SCOPE_WORDS, Caller
 from tenants.errors import ApiKeyNotActive, ApiKeyNotFound, ScopeNotHeld, ScopeUnknown
 from tenants.views import ApiKeyView, NewApiKey
 
 MAX_SCOPES = 100
-Scope = Annotated[str, Meta(min_length=1, max_length=60)]
+Scope = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=60,
+        description="A scope, or several by a star: `invoices:*`, `*:read`, `*`.",
+        extra_json_schema={"enum": list(SCOPE_WORDS)},
+    ),
+]
 
 
 class ApiKeyIn(Struct, kw_only=True, forbid_unknown_fields=True):
