@@ -72,14 +72,14 @@ _NOW: Final = text(
 
 async def make_due(session: TenantSession, kind: str, when: Iterable[tuple[UUID, datetime]]) -> None:
     """Have objects looked at when business time reaches an instant; a later call for an object replaces an earlier."""
-    rows = list(when)
-    if not rows:
+    instants = dict(when)  # of an object named twice, the last instant holds
+    if not instants:
         return
     values = {
         "tenant_id": tenant_of(session),
         "kind": kind,
-        "objects": [object_id for object_id, _ in rows],
-        "instants": [due_at for _, due_at in rows],
+        "objects": list(instants),
+        "instants": list(instants.values()),
     }
     await session.execute(_MAKE_DUE, values)
     memory(session, Rung).queues.add("tick")

@@ -126,15 +126,16 @@ where m.tenant_id = c.tenant_id and m.id = c.id
 returning m.tenant_id, m.id, m.fence
 """
 
-# An earlier row of the same consumer and object that is dead, held or waiting holds back the later ones. Two claims
-# at once would each see the other's rows as pending, so an ordered queue has one claimer a shard at a time.
+# An earlier row of the same consumer and object that is dead, held or waiting holds back the later ones, and so does
+# one that comes after them by its time, as after a failure: a claim that ends between the two would take them first.
+# Two claims at once would each see the other's rows as pending, so an ordered queue has one claimer a shard at a time.
 _ONE_CLAIMER: Final = text("select pg_try_advisory_xact_lock(hashtext(:queue), :shard)")
 _IN_ORDER: Final = """
 and not exists (
   select from {table} e
   where e.tenant_id = q.tenant_id and e.consumer = q.consumer and e.object_id = q.object_id
     and (e.sequence, e.id) < (q.sequence, q.id)
-    and (e.state <> 'pending' or e.run_at > (select clock_timestamp())))
+    and (e.state <> 'pending' or (e.run_at, e.id) > (q.run_at, q.id)))
 """
 
 _HAS_WORK: Final = """
