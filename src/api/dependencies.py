@@ -13,7 +13,8 @@ from api.expanding import Expand, ExpandQuery, expand_of
 from api.pages import DEFAULT_LIMIT, Cursor, Limit, Page, page_of
 from api.resources import Resources
 from storage.clocks import now_of
-from storage.session import TenantSession
+from storage.idempotency import Opening
+from storage.session import TenantSession, memory
 from tenants.caller import Caller
 
 IfMatch = Annotated[
@@ -27,8 +28,8 @@ async def session(scope: Scope) -> TenantSession:
 
 
 async def now(session: NamedDependency[TenantSession]) -> datetime:
-    """The tenant's business time, read once and passed down."""
-    return await now_of(session)
+    """The tenant's business time, read once and passed down; taking an Idempotency-Key has brought it along."""
+    return memory(session, Opening).now_at or await now_of(session)
 
 
 def caller(scope: Scope) -> Caller:

@@ -15,8 +15,8 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from kernel.errors import Conflict, Invalid
 from storage.base import Base
-from storage.encryption import KeyRing, place_of
-from storage.session import TenantSession, tenant_of
+from storage.encryption import KeyRing, SubjectKey, place_of
+from storage.session import TenantSession, memory, tenant_of
 
 RETENTION: Final = timedelta(days=30)
 MAX_KEY: Final = 255
@@ -60,6 +60,14 @@ class Kept(Struct, frozen=True):
     body: bytes
 
 
+class Opening:
+    """What taking the key has found on its way: the tenant's business time, and its own data key."""
+
+    def __init__(self) -> None:
+        self.now_at: datetime | None = None
+        self.key: SubjectKey | None = None
+
+
 _ENCODE: Final = msgspec.msgpack.encode
 _DECODE: Final = msgspec.msgpack.Decoder(Kept)
 
@@ -73,7 +81,12 @@ async def begin(
     """
     tenant_id = tenant_of(session)
     values = {"tenant_id": tenant_id, "caller": caller, "key": key, "fingerprint": fingerprint}
-    if (await session.execute(_TAKE, values)).first() is not None:
+    taken = (await session.execute(_TAKE, values)).one()
+    opening = memory(session, Opening)
+    opening.now_at = taken.now_at
+    if taken.wrapped is not None:
+        opening.key = ring.unlock(tenant_id, tenant_id, taken.version, taken.wrapped)
+    if taken.is_ours:
         return None
     row = (await session.execute(_READ, values)).first()
     if row is None or row.sealed is None:  # swept in between, or its transaction has not ended
@@ -88,7 +101,7 @@ async def begin(
 async def finish(session: TenantSession, ring: KeyRing, caller: str, key: str, answer: Kept) -> None:
     """Keep the answer; in the same transaction as what it answers for."""
     tenant_id = tenant_of(session)
-    data_key = (await ring.current(session, [tenant_id]))[tenant_id]
+    data_key = memory(session, Opening).key or (await ring.current(session, [tenant_id]))[tenant_id]
     sealed = data_key.seal(_ENCODE(answer), _place(tenant_id, caller, key))
     values = {
         "tenant_id": tenant_id, "caller": caller, "key": key,
@@ -101,10 +114,20 @@ def _place(tenant_id: UUID, caller: str, key: str) -> bytes:
     return place_of(tenant_id, "idempotency", UUID(int=0), f"{caller}|{key}")
 
 
-_TAKE: Final = text(
-    "insert into app.idempotency (tenant_id, caller, key, fingerprint)"
-    " values (:tenant_id, :caller, :key, :fingerprint) on conflict do nothing returning 1"
+# One round trip opens the request: it takes the key and brings what the rest of the request needs.
+_TAKE: Final = text("""
+with taken as (
+  insert into app.idempotency (tenant_id, caller, key, fingerprint)
+  values (:tenant_id, :caller, :key, :fingerprint) on conflict do nothing returning 1
 )
+select exists (select from taken) as is_ours,
+       coalesce((select now_at from app.business_clock where tenant_id = :tenant_id), clock_timestamp()) as now_at,
+       k.version, k.wrapped
+from (select) as one left join lateral (
+  select version, wrapped from app.data_key
+  where tenant_id = :tenant_id and subject_id = :tenant_id order by version desc limit 1
+) k on true
+""")
 _READ: Final = text(
     "select fingerprint, key_version, sealed from app.idempotency"
     " where tenant_id = :tenant_id and caller = :caller and key = :key"
