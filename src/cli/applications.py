@@ -4,22 +4,24 @@ from typing import Any
 
 from api.app import create_app
 from api.export import event_schemas, openapi_text
-from api.limiting import ValkeyLimiter
+from api.limiting import Quota, RateSettings, ValkeyLimiter
 from api.resources import ApiSettings, Drain, Resources
 from cli.settings import Settings
 from cli.world import Servers
 from runtime.metrics import Metrics
 from storage.blobs import PostgresBlobs
 from storage.database import Database
+from workers.doorbell import client_of
 
 
 def build_app(settings: Settings, where: Servers, database: Database) -> Any:  # Any: an ASGI application
     """The API over an open database."""
+    rate = settings.requests_per_minute
     resources = Resources(
         database=database,
         signing_secret=database.keys.provider.derive("cursors"),
         metrics=Metrics(),
-        limiter=ValkeyLimiter(where.redis),
+        limiter=ValkeyLimiter(client_of(where.redis), RateSettings(key=Quota(rate, 60), tenant=Quota(5 * rate, 60))),
         blobs=PostgresBlobs(database.keys),
         drain=Drain(),
     )

@@ -95,12 +95,12 @@ async def until_told() -> AsyncGenerator[anyio.Event]:
 def up(*, workers: int, with_demo: bool) -> None:
     """Run the whole service on this machine, beside the embedded servers, until Ctrl-C."""
     settings = read()
-    with servers(settings):
+    with servers(settings) as where:
         key = None
         if with_demo:
             from cli.playing import ensure_world  # noqa: PLC0415 - the demo is loaded only when asked for
 
-            key = ensure_world(settings)
+            key = ensure_world(settings, where)
         click.echo(f"API      http://{settings.host}:{settings.port}/v1")
         click.echo(f"Docs     http://{settings.host}:{settings.port}/docs")
         if key is not None:

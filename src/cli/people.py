@@ -159,7 +159,7 @@ def key_create(tenant_slug: str, scopes: tuple[str, ...], name: str, as_json: bo
             found = await find_tenant(directory, tenant_slug)
         async with database.tenant(found.tenant_id, CAUSE) as session:
             made = await keys.create(session, name=name, scopes=scopes, now=await now_of(session))
-            return made.api_key.id, made.secret
+            return made.api_key.id, made.secret or ""
 
     key_id, token = run(work)
     say(as_json, {"id": key_id, "key": token, "tenant": tenant_slug}, token)

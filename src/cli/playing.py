@@ -11,8 +11,8 @@ import time
 import urllib.error
 import urllib.request
 from collections import Counter
-from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, Callable, Generator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -28,7 +28,7 @@ from cli.demo.counting import Summary
 from cli.demo.receiver import Receiver
 from cli.settings import Settings, read
 from cli.supervising import start, stop_all
-from cli.world import open_database, servers
+from cli.world import Servers, open_database, servers
 from storage.database import Database
 
 READY_S: Final = 30.0
@@ -46,7 +46,7 @@ def demo(*, as_json: bool, keep: bool) -> None:
 
     folder = Path(tempfile.mkdtemp(prefix="relance-"))
     try:
-        counts, wrong = _run(replace(read(), data_dir=folder / "data"), say, quiet=as_json)
+        counts, wrong = _run(replace(read(), data_dir=folder / "data"), say)
     finally:
         if keep:
             say(f"data folder: {folder}")
@@ -59,18 +59,15 @@ def demo(*, as_json: bool, keep: bool) -> None:
     sys.exit(1 if wrong else 0)
 
 
-def _run(settings: Settings, say: Callable[[str], None], *, quiet: bool) -> tuple[Summary, list[str]]:
+def _run(settings: Settings, say: Callable[[str], None]) -> tuple[Summary, list[str]]:
     began = time.monotonic()
     say("starting PostgreSQL and Valkey")
     with servers(settings) as where, Receiver() as receiver, _port() as port:
         base = f"http://127.0.0.1:{port}"
 
         async def prepare() -> list[Member]:
-            database = open_database(settings, where, application="relance-demo")
-            try:
+            async with _opened(settings, where) as database:
                 return [await companies.make(database, company) for company in companies.read_companies()]
-            finally:
-                await database.close()
 
         members = asyncio.run(prepare())
         environment = {
@@ -78,17 +75,18 @@ def _run(settings: Settings, say: Callable[[str], None], *, quiet: bool) -> tupl
             "RELANCE_PORT": str(port),
             "RELANCE_PUBLIC_URL": base,
             "RELANCE_ALLOW_PRIVATE": "127.0.0.0/8",
+            "RELANCE_REQUESTS_PER_MINUTE": "100000",
         }
         log = settings.data_dir / "demo.log"
-        with _processes(environment, [["serve"]], log), log.open("rb"):
+        with _processes(environment, [["serve"]], log):
             _wait_until_ready(base, log)
             actors = [playing.Actor(member, Client(base, member.key)) for member in members]
             _subscribe(actors, receiver)
             with _processes(environment, [["worker"], ["worker"]], log):
-                statuses = asyncio.run(_import(settings, where_members=members, say=say))
+                statuses = asyncio.run(_import(settings, where, members, say))
                 say("playing 60 days")
                 playing.play(actors, say)
-                counts, wrong = asyncio.run(_count(settings, members, statuses, receiver, began))
+                counts, wrong = asyncio.run(_count(settings, where, members, statuses, receiver, began))
             _tell(actors[0].client, counts, say)
     return counts, wrong
 
@@ -101,7 +99,9 @@ def _subscribe(actors: Sequence[playing.Actor], receiver: Receiver) -> None:
         receiver.trust(slug, made["secret"])
 
 
-async def _import(settings: Settings, *, where_members: Sequence[Member], say: Callable[[str], None]) -> Counter[str]:
+async def _import(
+    settings: Settings, where: Servers, members: Sequence[Member], say: Callable[[str], None]
+) -> Counter[str]:
     statuses: Counter[str] = Counter()
 
     def each(verdict: Verdict) -> None:
@@ -109,35 +109,33 @@ async def _import(settings: Settings, *, where_members: Sequence[Member], say: C
         if verdict.status == "rejected":
             say(f"  refused {Path(verdict.file).name}: {verdict.reason}")
 
-    async with _opened(settings) as database:
-        for member in where_members:
+    async with _opened(settings, where) as database:
+        for member in members:
             say(f"importing the documents of {member.company.name}")
             await companies.bring_documents(database, member, each)
     say(f"  {dict(statuses)}")
     return statuses
 
 
-class _opened:  # noqa: N801 - reads as a verb in `async with`
-    """A database for a while, over the servers that this process already uses."""
-
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
-
-    async def __aenter__(self) -> Database:
-        self._servers = servers(self._settings)
-        where = await asyncio.to_thread(self._servers.__enter__)
-        self._database = open_database(self._settings, where, application="relance-demo")
-        return self._database
-
-    async def __aexit__(self, *error: object) -> None:
-        await self._database.close()
-        await asyncio.to_thread(self._servers.__exit__, None, None, None)
+@asynccontextmanager
+async def _opened(settings: Settings, where: Servers) -> AsyncGenerator[Database]:
+    """The database for the length of one event loop."""
+    database = open_database(settings, where, application="relance-demo")
+    try:
+        yield database
+    finally:
+        await database.close()
 
 
-async def _count(
-    settings: Settings, members: Sequence[Member], statuses: Counter[str], receiver: Receiver, began: float
+async def _count(  # noqa: PLR0913 - what the summary is made of
+    settings: Settings,
+    where: Servers,
+    members: Sequence[Member],
+    statuses: Counter[str],
+    receiver: Receiver,
+    began: float,
 ) -> tuple[Summary, list[str]]:
-    async with _opened(settings) as database:
+    async with _opened(settings, where) as database:
         tenant_ids = [member.tenant_id for member in members]
         await counting.settle(database, tenant_ids)
         tallies = [await counting.tally(database, tenant_id) for tenant_id in tenant_ids]
@@ -193,16 +191,14 @@ def _wait_until_ready(base: str, log: Path) -> None:
     raise TimeoutError(f"the API did not start:\n{tail}")
 
 
-def ensure_world(settings: Settings) -> str | None:
+def ensure_world(settings: Settings, where: Servers) -> str | None:
     """The demo companies in the data folder of `relance up`: made at the first start; returns a key to the first."""
     kept = settings.data_dir / KEY_FILE
 
     async def work() -> str | None:
-        async with _opened(settings) as database:
-            members = []
-            for company in companies.read_companies():
-                if not await companies.exists(database, company):
-                    members.append(await companies.make(database, company))
+        async with _opened(settings, where) as database:
+            missing = [each for each in companies.read_companies() if not await companies.exists(database, each)]
+            members = [await companies.make(database, company) for company in missing]
             for member in members:
                 click.echo(f"importing the documents of {member.company.name}")
                 await companies.bring_documents(database, member, lambda _: None)

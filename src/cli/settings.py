@@ -44,6 +44,7 @@ VARIABLES: Final = (
     Variable("RELANCE_HOST", "127.0.0.1", "Where `relance serve` listens"),
     Variable("RELANCE_PORT", "8000", "The port of `relance serve`"),
     Variable("RELANCE_PUBLIC_URL", "http://127.0.0.1:8000", "How the world reaches the API: in links and problems"),
+    Variable("RELANCE_REQUESTS_PER_MINUTE", "1200", "Requests of one API key a minute; of a tenant five times as many"),
     Variable("RELANCE_METRICS_TOKEN", "", "Bearer token of /metrics; without it the page does not exist"),
     Variable("RELANCE_MAIL_FROM", "no-reply@relance.example", "The platform's From address"),
     Variable("RELANCE_MAIL_DOMAIN", "relance.example", "The right-hand side of Message-IDs; never change it"),
@@ -73,6 +74,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     host: str
     port: int
     public_url: str
+    requests_per_minute: int
     metrics_token: str | None
     identity: SenderIdentity
     smtp: SmtpSettings | None
@@ -108,6 +110,7 @@ def read(environment: Mapping[str, str] | None = None) -> Settings:
         host=values["RELANCE_HOST"],
         port=_whole(values, "RELANCE_PORT", 0, 65_535),
         public_url=values["RELANCE_PUBLIC_URL"].rstrip("/"),
+        requests_per_minute=_whole(values, "RELANCE_REQUESTS_PER_MINUTE", 1, 10_000_000),
         metrics_token=values["RELANCE_METRICS_TOKEN"] or None,
         identity=SenderIdentity(
             from_address=values["RELANCE_MAIL_FROM"], domain=values["RELANCE_MAIL_DOMAIN"], platform_name="Relance"

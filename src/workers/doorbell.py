@@ -8,6 +8,7 @@ from uuid import UUID
 import msgspec
 from arq import create_pool
 from arq.connections import ArqRedis, RedisSettings
+from redis.asyncio import Redis as Client
 from redis.exceptions import RedisError
 
 from runtime.logs import logger
@@ -39,6 +40,21 @@ def at_url(url: str) -> RedisSettings:
 def at_socket(path: str, password: str) -> RedisSettings:
     """Where the embedded Valkey is."""
     return RedisSettings(unix_socket_path=path, password=password)
+
+
+def client_of(settings: Redis) -> Client:
+    """A plain client to the same Valkey, for whoever counts or caches there."""
+    return Client(
+        host=str(settings.host),
+        port=settings.port,
+        unix_socket_path=settings.unix_socket_path,
+        db=settings.database,
+        username=settings.username,
+        password=settings.password,
+        ssl=settings.ssl,
+        socket_timeout=1.0,
+        socket_connect_timeout=1.0,
+    )
 
 
 class ArqDoorbell:

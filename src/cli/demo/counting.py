@@ -73,7 +73,7 @@ async def tally(database: Database, tenant_id: UUID) -> Tally:
     async with database.tenant(tenant_id, CAUSE) as session:
         row = (await session.execute(_COUNTS, {"tenant_id": tenant_id})).one()
         withheld = {
-            found.code: int(found.count) for found in await session.execute(_WITHHELD, {"tenant_id": tenant_id})
+            found.code: int(found.debts) for found in await session.execute(_WITHHELD, {"tenant_id": tenant_id})
         }
     return Tally(
         sent=row.sent,
@@ -97,7 +97,7 @@ select (select count(*) from app.message where tenant_id = :tenant_id and state 
 """)
 # A step whose day had come and that was not taken: by its first blocker, once per instalment, cycle and step.
 _WITHHELD: Final = text("""
-select split_part(blockers, ' ', 1) as code, count(distinct (instalment_id, cycle, step)) as count
+select split_part(blockers, ' ', 1) as code, count(distinct (instalment_id, cycle, step)) as debts
 from app.decision
 where tenant_id = :tenant_id and verdict <> 'act' and blockers <> ''
   and blockers not like '%not_yet%' and split_part(blockers, ' ', 1) not in ('finished', 'settled', 'not_open')

@@ -78,7 +78,7 @@ class Receiver:
                 self.send_header("content-length", "0")
                 self.end_headers()
 
-            def log_message(self, *args: Any) -> None:  # Any: the library's own
-                del args
+            def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the library's name; Any: its own
+                del format, args
 
         return Handler
