@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from sqlalchemy import Connection, text
+from sqlalchemy.exc import IntegrityError
 
 from kernel.ids import first_id_of
 from storage.roles import APP, DISPATCHER, OWNER, PUMP
@@ -28,7 +29,8 @@ def bounds(year: int, month: int) -> tuple[str, str]:
 def ensure_partitions(connection: Connection, today: datetime) -> list[str]:
     """Create what is missing of this month and the months ahead; returns the names of what was made.
 
-    Runs as the owner. A row that waits in the default partition keeps its month from being made: `stray_rows` tells.
+    Runs as the owner. A row that lies in the default partition keeps its month from being made, and no other:
+    `stray_rows` tells of it.
     """
     made: list[str] = []
     for table in PARTITIONED:
@@ -60,8 +62,12 @@ def _ensure(connection: Connection, table: str, name: str, values: str) -> list[
     if known is not None:
         return []
     mine = "tenant_id = (select app.tenant_id())"
+    try:
+        with connection.begin_nested():
+            connection.exec_driver_sql(f"create table app.{name} partition of app.{table} {values}")
+    except IntegrityError:  # a row of the default partition belongs here
+        return []
     for statement in (
-        f"create table app.{name} partition of app.{table} {values}",
         f"alter table app.{name} enable row level security",
         f"alter table app.{name} force row level security",
         f"create policy tenant on app.{name} for all to {APP} using ({mine}) with check ({mine})",
