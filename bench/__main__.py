@@ -1,16 +1,18 @@
 """`python -m bench [--quick] [NAME…]`: run benchmarks, print a JSON object a line, fail when a held one breaks."""
 
 import argparse
-import asyncio
 import sys
 from collections.abc import Awaitable, Callable
 
-from bench import fair_claim
+import uvloop
+
+from bench import dunning_plan, fair_claim
 from bench.results import Result, held_names
 from bench.stage import Stage, stage
 
 Bench = Callable[..., Awaitable[Result]]
 BENCHES: dict[str, Bench] = {
+    "dunning_plan": dunning_plan.run,
     "fair_claim": fair_claim.run,
 }
 
@@ -24,7 +26,7 @@ def main() -> int:
     broken = []
     with stage() as where:
         for name in options.names or BENCHES:
-            result = asyncio.run(_run(BENCHES[name], where, quick=options.quick))
+            result = uvloop.run(_run(BENCHES[name], where, quick=options.quick))
             sys.stdout.write(result.line() + "\n")
             sys.stdout.flush()
             if result.broken and name in held_names():
