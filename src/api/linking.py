@@ -1,4 +1,4 @@
-"""OpenAPI links: where the id of one answer is what another operation asks for."""
+"""What operations of the document have in common: answers told once, and links from an id to where it is asked for."""
 
 import re
 from collections.abc import Iterator
@@ -7,6 +7,7 @@ from typing import Any, Final
 Json = dict[str, Any]  # Any: JSON
 _ONE: Final = re.compile(r"^(?P<list>.+)/\{(?P<name>[^}]+)\}(?P<verb>/[a-z_]+)?$")
 _JOB: Final = "/v1/jobs/{job_id}"
+_CODE: Final = re.compile(r"`([a-z0-9_]+)`")
 _ACCEPTED: Final = "202"
 ID_AT: Final = "x-id-at"  # a note of `openapi` to this module: where a creation's answer holds the new id
 
@@ -25,6 +26,21 @@ def link(paths: Json) -> None:
                 }
                 if links:
                     operation["responses"][status]["links"] = links
+
+
+def shared(paths: Json) -> Json:
+    """Take the refusals that several operations answer alike out of them, and name them by their codes."""
+    found: Json = {}
+    for methods in paths.values():
+        for operation in methods.values():
+            responses: Json = operation["responses"]
+            for status, answer in responses.items():
+                codes = _CODE.findall(answer["description"])
+                if codes and operation["security"]:  # open operations say less of the same
+                    name = f"{status}-{'-'.join(codes)}"
+                    found[name] = answer
+                    responses[status] = {"$ref": f"#/components/responses/{name}"}
+    return dict(sorted(found.items()))
 
 
 def _ids(path: str, method: str, operation: Json) -> Iterator[tuple[str, str, str]]:

@@ -20,7 +20,7 @@ from api import event_schemas, routes, schemas
 from api.exchange import Plan
 from api.fields import ID
 from api.idempotency import PATTERN as KEY_PATTERN
-from api.linking import ID_AT, link
+from api.linking import ID_AT, link, shared
 from api.problems import MEDIA_TYPE, Problem
 from api.versions import NEWEST, VERSIONS
 
@@ -77,6 +77,7 @@ def document(app: Litestar, public_url: str) -> Json:
         "components": {
             "schemas": reader.components(),
             "headers": HEADERS,
+            "responses": shared(paths),
             "securitySchemes": {
                 "apiKey": {
                     "type": "http", "scheme": "bearer", "bearerFormat": "rel_live_… or rel_test_…",
