@@ -4,7 +4,7 @@ import ipaddress
 from typing import Final
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runtime.egress import HttpSettings, UrlRefused, admits, check_url, network, url_fault
@@ -55,16 +55,19 @@ def test_what_is_no_address_is_not_admitted(text: str) -> None:
     assert not admits(text)
 
 
+@settings(deadline=None)  # the machine may be busy
 @given(st.ip_addresses(v=4))
 def test_mapped_address_is_judged_as_what_it_carries(address: ipaddress.IPv4Address) -> None:
     assert admits(f"::ffff:{address}") is admits(str(address))
 
 
+@settings(deadline=None)  # the machine may be busy
 @given(IPV6.filter(lambda address: address not in ipaddress.ip_network("2000::/3")))
 def test_ipv6_outside_global_unicast_is_never_public(address: ipaddress.IPv6Address) -> None:
     assert not admits(str(address))
 
 
+@settings(deadline=None)  # the machine may be busy
 @given(st.ip_addresses(v=4) | IPV6)
 def test_what_python_calls_private_is_never_public(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> None:
     assert not (admits(str(address)) and (address.is_private or address.is_reserved or address.is_multicast))
@@ -171,6 +174,7 @@ def test_check_raises_with_the_fault() -> None:
     assert refused.value.status == 422
 
 
+@settings(deadline=None)  # the machine may be busy
 @given(st.text(max_size=60) | st.from_regex(r"https?://[^/]{1,30}(/.*)?", fullmatch=True))
 def test_no_text_breaks_the_check(text: str) -> None:
     url_fault(text, PRODUCTION)
