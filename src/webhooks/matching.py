@@ -9,6 +9,7 @@ from kernel.errors import Fault
 
 MAX_GLOBS: Final = 50
 MAX_GLOB: Final = 100
+MAX_STARS: Final = 3  # of one glob: each multiplies what a match may cost
 PINGED: Final = "webhook_endpoint.pinged"  # goes to the endpoint that it is about, and to no other
 
 _GLOB: Final = re.compile(r"[a-z0-9_.*]+")
@@ -22,8 +23,12 @@ def glob_faults(globs: Sequence[str], catalogue: Iterable[str], *, pointer: str)
     return [
         Fault(pointer=f"{pointer}/{place}", code="event_type_unknown", message="No event type is called so.")
         for place, glob in enumerate(globs)
-        if len(glob) > MAX_GLOB or not _GLOB.fullmatch(glob) or not any(wants(glob, kind) for kind in known)
+        if not _is_readable(glob) or not any(wants(glob, kind) for kind in known)
     ]
+
+
+def _is_readable(glob: str) -> bool:
+    return len(glob) <= MAX_GLOB and _GLOB.fullmatch(glob) is not None and glob.count("*") <= MAX_STARS
 
 
 @lru_cache(maxsize=20_000)  # some hundred event types, and few endpoints with globs of their own

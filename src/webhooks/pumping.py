@@ -261,7 +261,7 @@ async def open_pump(
         try:
             yield pump
         finally:
-            with anyio.move_on_after(2 * chosen.finish_within_s, shield=True):
+            with anyio.CancelScope(shield=True):  # bounded by finish_within_s and the statement timeout
                 try:
                     await pump.finish()
                 except Exception as error:  # noqa: BLE001 - the database is away: the leases end by themselves

@@ -1,7 +1,7 @@
 """Bring back many deliveries at once: a durable job, so that a restart loses none of it."""
 
 from datetime import datetime, timedelta
-from typing import Final, Literal
+from typing import Final
 from uuid import UUID
 
 import msgspec
@@ -30,7 +30,7 @@ class Recovery(Struct, frozen=True, kw_only=True):
 
     endpoint_id: UUID
     states: tuple[DeliveryState, ...]
-    to: Literal[DeliveryState.PENDING, DeliveryState.DROPPED] = DeliveryState.PENDING
+    to: DeliveryState = DeliveryState.PENDING
     after: UUID = _FIRST
     before: UUID = _LAST
 

@@ -1,0 +1,399 @@
+"""From deliveries to a real receiver, verified by a library that is not ours; and what each answer leads to."""
+
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import msgspec
+import pytest
+
+from kernel import ids
+from runtime.http import Http
+from storage.database import Database
+from storage.encryption import destroy_keys
+from storage.jobs import JobContext
+from support.receivers import Behaviour, Receiver, large_body, open_receiver, redirect, reset, status, too_many
+from support.tenants import CAUSE, NOW
+from support.webhooks import (
+    change,
+    fan_out_all,
+    key_of,
+    make_endpoint,
+    make_events,
+    make_personal_event,
+    rows,
+    states,
+)
+from webhooks import endpoints, recovery
+from webhooks.pumping import deliver
+from webhooks.views import WebhookEndpointWithSecret
+
+MAKE_DUE = "update app.delivery set run_at = clock_timestamp() where state = 'pending'"
+
+
+async def connected(database: Database, tenant_id: UUID, receiver: Receiver, **more: Any) -> WebhookEndpointWithSecret:
+    """An endpoint at the receiver, which verifies with its secret."""
+    made = await make_endpoint(database, tenant_id, receiver.url(), **more)
+    receiver.secret = made.secret
+    return made
+
+
+async def only_delivery(database: Database) -> Any:
+    (row,) = await rows(
+        database, "select *, run_at - clock_timestamp() as wait from app.delivery where state <> 'x' limit 2"
+    )
+    return row
+
+
+async def attempts_of(database: Database) -> list[tuple[int | None, str | None]]:
+    found = await rows(database, "select status, error from app.delivery_attempt order by id limit 100")
+    return [(row.status, row.error) for row in found]
+
+
+async def test_delivered_verified_and_recorded(
+    database: Database, http: Http, receiver: Receiver, tenant_id: UUID
+) -> None:
+    made = await connected(database, tenant_id, receiver)
+    (object_id,) = await make_events(database, tenant_id)
+    await fan_out_all(database)
+    assert await deliver(database, http) == 1
+    (request,) = receiver.accepted
+    row = await only_delivery(database)
+    assert request.headers["webhook-id"] == ids.encode("evt", row.event_id)
+    assert request.headers["content-type"] == "application/json"
+    body = msgspec.json.decode(request.body)
+    (position,) = (await rows(database, "select log_position from app.event where id = :e", e=row.event_id))[0]
+    assert {name: body[name] for name in body if name != "data"} == {
+        "type": "api_key.created",
+        "timestamp": "2026-03-02T09:00:00Z",
+        "id": request.headers["webhook-id"],
+        "previous": {},
+        "object_id": ids.encode("key", object_id),
+        "sequence": 1,
+        "tenant_id": ids.encode("ten", tenant_id),
+        "api_version": "2026-11-01",
+        "log_position": position,
+    }
+    assert body["data"]["id"] == ids.encode("key", object_id)
+    assert (row.state, row.attempts, row.last_status, row.lease_until) == ("delivered", 1, 204, None)
+    assert row.delivered_at is not None
+    assert await attempts_of(database) == [(204, None)]
+    assert made.secret is not None
+    assert made.secret.encode() not in request.body
+
+
+async def test_personal_fields_until_their_key_is_destroyed(
+    database: Database, http: Http, receiver: Receiver, tenant_id: UUID
+) -> None:
+    await connected(database, tenant_id, receiver, types=("contact.*",))
+    await make_personal_event(database, tenant_id, "Zoé Petit")
+    erased = await make_personal_event(database, tenant_id, "Noé Grand")
+    await fan_out_all(database)
+    async with database.tenant(tenant_id, CAUSE) as session:
+        await destroy_keys(session, [erased])
+    await deliver(database, http)
+    told = [msgspec.json.decode(request.body)["data"] for request in receiver.accepted]
+    assert sorted((each["name"] or "", each["language"]) for each in told) == [("", "fr"), ("Zoé Petit", "fr")]
+
+
+async def test_a_failure_is_tried_again_under_the_same_id(
+    database: Database, http: Http, receiver: Receiver, tenant_id: UUID
+) -> None:
+    endpoint_id = key_of(await connected(database, tenant_id, receiver))
+    receiver.plan("/hook", status(500, body=b"out of order"), reset())
+    await make_events(database, tenant_id)
+    await fan_out_all(database)
+    assert await deliver(database, http) == 1
+    row = await only_delivery(database)
+    assert (row.state, row.attempts, row.last_status) == ("pending", 1, 500)
+    assert timedelta(seconds=1) < row.wait <= timedelta(seconds=6)
+    assert (await failing_since(database, endpoint_id)) is not None
+    assert await deliver(database, http) == 0  # its time has not come
+    await change(database, MAKE_DUE)
+    assert await deliver(database, http) == 1
+    row = await only_delivery(database)
+    assert (row.state, row.attempts, row.last_status) == ("pending", 2, None)
+    assert timedelta(minutes=3) < row.wait <= timedelta(minutes=6)
+    await change(database, MAKE_DUE)
+    assert await deliver(database, http) == 1
+    assert (await only_delivery(database)).state == "delivered"
+    assert await failing_since(database, endpoint_id) is None
+    assert len({request.webhook_id for request in receiver.received}) == 1
+    assert all(request.verified for request in receiver.received)
+    assert await attempts_of(database) == [(500, None), (None, "connection_reset"), (204, None)]
+    kept = await rows(database, "select response, detail from app.delivery_attempt order by id limit 9")
+    assert (kept[0].response, kept[0].detail) == (b"out of order", None)
+    assert (kept[1].response, kept[2].response) == (None, None)
+    assert kept[1].detail == "the connection was closed before an answer came"
+
+
+async def failing_since(database: Database, endpoint_id: UUID) -> Any:
+    return (await rows(database, "select failing_since_at from app.endpoint where id = :e", e=endpoint_id))[0][0]
+
+
+async def test_after_the_last_try_it_is_exhausted(
+    database: Database, http: Http, receiver: Receiver, tenant_id: UUID
+) -> None:
+    await connected(database, tenant_id, receiver)
+    receiver.always("/hook", status(503))
+    await make_events(database, tenant_id)
+    await fan_out_all(database)
+    await change(database, "update app.delivery set attempts = 8")
+    await deliver(database, http)
+    assert await states(database, tenant_id) == {"pending": 1}
+    await change(database, MAKE_DUE)
+    await deliver(database, http)
+    assert await states(database, tenant_id) == {"exhausted": 1}
+    await change(database, MAKE_DUE)
+    assert await deliver(database, http) == 0
+
+
+@pytest.mark.parametrize(
+    ("answer", "state", "least", "most"),
+    [
+        (too_many("3600"), "pending", 3_600, 3_600 * 1.2),
+        (too_many("1"), "pending", 47, 72),  # a throttled endpoint is asked a minute later at the earliest
+        (too_many("soon"), "pending", 47, 72),
+        (redirect("https://elsewhere.example.com/"), "pending", 3, 6),
+        (status(404), "pending", 3, 6),
+        (status(400, {"webhook-delivery": "abort-message"}), "dropped", None, None),
+        (status(202), "delivered", None, None),
+    ],
+)
+async def test_each_answer_has_its_state(
+    database: Database,
+    http: Http,
+    receiver: Receiver,
+    tenant_id: UUID,
+    *,
+    answer: Behaviour,
+    state: str,
+    least: float | None,
+    most: float | None,
+) -> None:
+    await connected(database, tenant_id, receiver)
+    receiver.plan("/hook", answer)
+    await make_events(database, tenant_id)
+    await fan_out_all(database)
+    assert await deliver(database, http) == 1
+    row = await only_delivery(database)
+    assert row.state == state
+    if least is not None and most is not None:
+        assert least <= row.wait.total_seconds() <= most
+    assert len(receiver.received) == 1
+
+
+async def test_of_a_long_answer_the_head_is_kept(
+    database: Database, http: Http, receiver: Receiver, tenant_id: UUID
+) -> None:
+    await connected(database, tenant_id, receiver)
+    receiver.plan("/hook", large_body(2_000_000))
+    await make_events(database, tenant_id)
+    await fan_out_all(database)
+    await deliver(database, http)
+    assert await states(database, tenant_id) == {"delivered": 1}
+    (row,) = await rows(database, "select length(response) as size from app.delivery_attempt limit 2")
+    assert row.size == 16 * 1024
+
+
+async def test_nobody_can_be_asked(database: Database, http: Http, tenant_id: UUID) -> None:
+    async with open_receiver() as gone:
+        closed = gone.url()
+    await make_endpoint(database, tenant_id, closed)
+    old = key_of(await make_endpoint(database, tenant_id))
+    await change(database, "update app.endpoint set url = 'http://10.0.0.1/' where id = :e", e=old)  # of older rules
+    await make_events(database, tenant_id)
+    await fan_out_all(database)
+    await deliver(database, http)
+    assert await states(database, tenant_id) == {"pending": 2}
+    assert sorted(await attempts_of(database), key=str) == [(None, "connection_refused"), (None, "refused_address")]
+
+
+@pytest.mark.parametrize(
+    ("answer", "code", "left"),
+    [
+        (status(410), "gone", {"parked": 3}),
+        (status(410, {"webhook-delivery": "disable"}), "gone", {"parked": 3}),
+        (status(200, {"webhook-delivery": "disable"}), "asked", {"delivered": 1, "parked": 2}),
+    ],
+)
+async def test_a_receiver_may_end_its_endpoint(
+    database: Database,
+    http: Http,
+    receiver: Receiver,
+    tenant_id: UUID,
+    *,
+    answer: Behaviour,
+    code: str,
+    left: dict[str, int],
+) -> None:
+    endpoint_id = key_of(await connected(database, tenant_id, receiver))
+    receiver.plan("/hook", answer)
+    await make_events(database, tenant_id)
+    await fan_out_all(database)
+    await deliver(database, http)
+    await make_events(database, tenant_id, 2)
+    await change(database, "update app.endpoint set position = 0 where state = 'disabled'")
+    assert await endpoint_state(database, endpoint_id) == ("disabled", code)
+    await add_delivery(database, endpoint_id, 2)
+    await change(database, MAKE_DUE)
+    assert await deliver(database, http) == 0
+    assert (await states(database, tenant_id), len(receiver.received)) == (left, 1)
+    told = await rows(database, "select type from app.event where type like 'webhook%' order by id limit 9")
+    assert [row.type for row in told] == ["webhook_endpoint.created", "webhook_endpoint.disabled"]
+    tasks = await rows(database, "select kind, subject_id from app.task limit 9")
+    assert [(row.kind, row.subject_id) for row in tasks] == [("webhook_endpoint_disabled", endpoint_id)]
+
+
+async def add_delivery(database: Database, endpoint_id: UUID, count: int) -> None:
+    """Deliveries that were made before the endpoint was disabled."""
+    await change(
+        database,
+        "insert into app.delivery (tenant_id, id, endpoint_id, event_id, state, shard)"
+        " select e.tenant_id, e.id, :endpoint, e.id, 'pending', 0 from app.event e where e.type = 'api_key.created'"
+        " order by e.id desc limit :count",
+        endpoint=endpoint_id,
+        count=count,
+    )
+
+
+async def endpoint_state(database: Database, endpoint_id: UUID) -> tuple[str, str | None]:
+    (row,) = await rows(database, "select state, disabled_code from app.endpoint where id = :e", e=endpoint_id)
+    return row.state, row.disabled_code
+
+
+@pytest.mark.parametrize("deliver_them", [True, False])
+async def test_enabling_lets_go_what_was_parked(
+    database: Database, http: Http, receiver: Receiver, tenant_id: UUID, *, deliver_them: bool
+) -> None:
+    endpoint_id = key_of(await connected(database, tenant_id, receiver))
+    await make_events(database, tenant_id, 3)
+    await fan_out_all(database)
+    async with database.tenant(tenant_id, CAUSE) as session:
+        await endpoints.disable(session, endpoint_id, NOW)
+    assert await deliver(database, http) == 0
+    assert await states(database, tenant_id) == {"parked": 3}
+    async with database.tenant(tenant_id, CAUSE) as session:
+        await endpoints.enable(session, endpoint_id, NOW, catch_up=deliver_them)
+    await carry_out_job(database, tenant_id)
+    assert await deliver(database, http) == (3 if deliver_them else 0)
+    assert await states(database, tenant_id) == ({"delivered": 3} if deliver_them else {"dropped": 3})
+
+
+async def carry_out_job(database: Database, tenant_id: UUID) -> None:
+    """Do what a worker does with the one job that is queued."""
+    (row,) = await rows(database, "select id, kind, fence, params from app.job where state = 'pending' limit 2")
+    assert row.kind == recovery.JOB
+
+    async def nothing_to_drain() -> bool:
+        return True
+
+    await recovery.carry_out(JobContext(database, tenant_id, row.id, row.fence, row.params, nothing_to_drain))
+    await change(database, "update app.job set state = 'done'")
+
+
+async def test_what_waits_for_a_removed_endpoint_is_dropped(
+    database: Database, http: Http, receiver: Receiver, tenant_id: UUID
+) -> None:
+    endpoint_id = key_of(await connected(database, tenant_id, receiver))
+    await make_events(database, tenant_id, 2)
+    await fan_out_all(database)
+    async with database.tenant(tenant_id, CAUSE) as session:
+        await endpoints.remove(session, endpoint_id, NOW)
+    assert await deliver(database, http) == 0
+    assert (await states(database, tenant_id), receiver.received) == ({"dropped": 2}, [])
+
+
+@pytest.mark.parametrize(
+    ("failing_days", "between_hours", "disabled"),
+    [
+        (4.9, 60, False),  # not yet long enough
+        (5.1, 60, True),
+        (5.1, 1, False),  # one bad hour long ago, silence, and now
+        (5.1, 121, False),  # silence, and now one bad hour
+    ],
+)
+async def test_failing_for_days_disables(
+    database: Database,
+    http: Http,
+    receiver: Receiver,
+    tenant_id: UUID,
+    *,
+    failing_days: float,
+    between_hours: float,
+    disabled: bool,
+) -> None:
+    endpoint_id = key_of(await connected(database, tenant_id, receiver))
+    receiver.always("/hook", status(500))
+    await make_events(database, tenant_id)
+    await fan_out_all(database)
+    await change(
+        database,
+        "update app.endpoint set failing_since_at = clock_timestamp() - make_interval(secs => :since)",
+        since=failing_days * 86_400,
+    )
+    await add_failure(database, tenant_id, endpoint_id, failing_days * 24 - between_hours)
+    await deliver(database, http)
+    expected = ("disabled", "failing") if disabled else ("enabled", None)
+    assert await endpoint_state(database, endpoint_id) == expected
+
+
+async def add_failure(database: Database, tenant_id: UUID, endpoint_id: UUID, hours_ago: float) -> None:
+    (now_ms,) = (await rows(database, "select (extract(epoch from clock_timestamp()) * 1000)::bigint"))[0]
+    await change(
+        database,
+        "insert into app.delivery_attempt (tenant_id, id, delivery_id, endpoint_id, fence, status, duration_ms)"
+        " values (:tenant, :id, :id, :endpoint, 1, 500, 1)",
+        tenant=tenant_id,
+        id=ids.first_id_of(now_ms - int(hours_ago * 3_600_000)),
+        endpoint=endpoint_id,
+    )
+
+
+async def test_a_fault_of_ours_stops_nobody_else(
+    database: Database, http: Http, receiver: Receiver, tenant_id: UUID
+) -> None:
+    await connected(database, tenant_id, receiver)
+    spoilt = key_of(await make_endpoint(database, tenant_id, receiver.url()))
+    await change(database, "update app.endpoint set secrets = '\\x00' where id = :e", e=spoilt)
+    await make_events(database, tenant_id, 2)
+    await fan_out_all(database)
+    assert await deliver(database, http) == 4
+    assert await states(database, tenant_id) == {"delivered": 2, "pending": 2}
+    assert sorted(await attempts_of(database), key=str) == [
+        (204, None),
+        (204, None),
+        (None, "internal_error"),
+        (None, "internal_error"),
+    ]
+    assert await failing_since(database, spoilt) is None  # it does not speak against the endpoint
+
+
+async def test_an_event_that_is_no_longer_kept_is_dropped(
+    database: Database, http: Http, receiver: Receiver, tenant_id: UUID
+) -> None:
+    await connected(database, tenant_id, receiver)
+    await make_events(database, tenant_id, 2)
+    await fan_out_all(database)
+    await change(database, "delete from app.event where id = (select event_id from app.delivery order by id limit 1)")
+    assert await deliver(database, http) == 1
+    assert await states(database, tenant_id) == {"delivered": 1, "dropped": 1}
+
+
+async def test_both_secrets_sign_during_a_rotation(
+    database: Database, http: Http, receiver: Receiver, tenant_id: UUID
+) -> None:
+    made = await connected(database, tenant_id, receiver)
+    verified: list[bool] = []
+    for grace, secret_is_old in ((timedelta(days=1), True), (timedelta(days=1), False), (timedelta(0), True)):
+        old = receiver.secret
+        async with database.tenant(tenant_id, CAUSE) as session:
+            rotated = await endpoints.rotate_secret(session, key_of(made), NOW, ring=database.keys, grace=grace)
+        receiver.secret = old if secret_is_old else rotated.secret
+        await make_events(database, tenant_id)
+        await fan_out_all(database)
+        await deliver(database, http)
+        verified.append(receiver.received[-1].verified)
+        receiver.secret = rotated.secret
+    assert verified == [True, True, False]
+    assert [len(request.headers["webhook-signature"].split()) for request in receiver.received] == [2, 3, 1]
