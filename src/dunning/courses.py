@@ -18,7 +18,7 @@ from kernel import ids
 from kernel.clock import day_of
 from receivables.facts import DebtFacts, debt_facts
 from receivables.locks import lock_debtors
-from storage.bulk import insert_rows
+from storage.bulk import among, insert_rows
 from storage.clocks import forget_due, make_due
 from storage.events import emit
 from storage.session import TenantSession, tenant_of
@@ -129,7 +129,7 @@ async def by_ids(session: TenantSession, course_ids: Iterable[UUID], *, fresh: b
     wanted = sorted(set(course_ids))
     statement = (
         select(Course)
-        .where(Course.tenant_id == tenant_of(session), Course.id.in_(wanted))
+        .where(Course.tenant_id == tenant_of(session), among(Course.id, wanted))
         .order_by(Course.id)
         .limit(len(wanted) + 1)
         .execution_options(populate_existing=fresh)
@@ -137,12 +137,23 @@ async def by_ids(session: TenantSession, course_ids: Iterable[UUID], *, fresh: b
     return {row.id: row for row in (await session.execute(statement)).scalars()}
 
 
+async def debtors_of(session: TenantSession, course_ids: Iterable[UUID]) -> set[UUID]:
+    """Whom courses chase: the debtors to lock before anything of them is read."""
+    rows = await session.execute(_DEBTORS, {"tenant_id": tenant_of(session), "ids": list(course_ids)})
+    return set(rows.scalars())
+
+
+_DEBTORS: Final = text(  # bounded: by the courses asked for
+    "select distinct debtor_id from app.course where tenant_id = :tenant_id and id = any(cast(:ids as uuid[]))"
+)
+
+
 async def of_instalments(session: TenantSession, instalment_ids: Iterable[UUID]) -> dict[UUID, Course]:
     """Courses by instalment."""
     wanted = sorted(set(instalment_ids))
     statement = (
         select(Course)
-        .where(Course.tenant_id == tenant_of(session), Course.instalment_id.in_(wanted))
+        .where(Course.tenant_id == tenant_of(session), among(Course.instalment_id, wanted))
         .limit(len(wanted) + 1)
     )
     return {row.instalment_id: row for row in (await session.execute(statement)).scalars()}

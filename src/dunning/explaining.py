@@ -8,11 +8,10 @@ from msgspec import Struct
 from sqlalchemy import select
 
 from dunning import courses
-from dunning.deciding import Decision, Verdict, decide
+from dunning.deciding import Blocker, Decision, Verdict, decide
 from dunning.gathering import Case, gather
 from dunning.models import DecisionRow, Notice
 from dunning.rules import step_at, step_day
-from dunning.tracing import shown
 from dunning.views import NoticeView
 from kernel import ids
 from receivables.access import instalments
@@ -55,7 +54,7 @@ class InstalmentDunningView(Struct, frozen=True, kw_only=True):
     verdict: str
     step: str | None
     level: int
-    blockers: list[dict[str, object]]
+    blockers: list[Blocker]
     next_at: datetime | None
     steps: list[StepView]
     notices: list[NoticeView]
@@ -128,7 +127,7 @@ def _view(case: Case, decision: Decision, notices: list[Notice], trace: list[Tra
         verdict=decision.verdict.value,
         step=decision.step,
         level=decision.level,
-        blockers=shown(decision),
+        blockers=list(decision.blockers),
         next_at=_next_at(case, decision),
         steps=[
             StepView(

@@ -6,12 +6,12 @@ from typing import Final
 from uuid import UUID
 
 from msgspec import Struct
-from sqlalchemy import select, text
+from sqlalchemy import text
 
 from casework.facts import Held, active_holds, handling_of
 from casework.models import HandlingKind
 from dunning.deciding import Facts, Said
-from dunning.models import Course, CourseState, Notice, NoticeState
+from dunning.models import Course, CourseState
 from dunning.policies import bodies
 from dunning.rules import PolicyBody
 from kernel.clock import day_of
@@ -130,19 +130,18 @@ def _facts(
 async def _said(
     session: TenantSession, instalment_ids: Sequence[UUID], ignoring: frozenset[UUID]
 ) -> dict[UUID, tuple[Said, ...]]:
-    statement = select(  # bounded: an instalment has at most a notice per step and cycle
-        Notice.id, Notice.instalment_id, Notice.step, Notice.cycle, Notice.state, Notice.planned_at
-    ).where(
-        Notice.tenant_id == tenant_of(session),
-        Notice.instalment_id.in_(instalment_ids),
-        Notice.state != NoticeState.WITHDRAWN,
-    )
     found: dict[UUID, tuple[Said, ...]] = {}
-    for row in await session.execute(statement):
+    for row in await session.execute(_SAID, {"tenant_id": tenant_of(session), "ids": list(instalment_ids)}):
         if row.id not in ignoring:
-            said = Said(row.step, row.cycle, str(row.state), row.planned_at.date())
+            said = Said(row.step, row.cycle, row.state, row.planned_at.date())
             found[row.instalment_id] = (*found.get(row.instalment_id, ()), said)
     return found
+
+
+_SAID: Final = text(  # bounded: an instalment has at most a notice per step and cycle
+    "select id, instalment_id, step, cycle, state, planned_at from app.notice"
+    " where tenant_id = :tenant_id and instalment_id = any(cast(:ids as uuid[])) and state <> 'withdrawn'"
+)
 
 
 async def _contacted(session: TenantSession, debtor_ids: Sequence[UUID]) -> dict[tuple[UUID, UUID], date]:

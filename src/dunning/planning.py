@@ -52,9 +52,8 @@ class Planned(Struct, frozen=True):
 @ticks(TICK)
 async def plan(session: TenantSession, course_ids: Sequence[UUID], now: datetime) -> None:
     """Decide about courses that are due and write what follows; run twice, it writes nothing twice."""
-    seen = await courses.by_ids(session, course_ids)
-    await lock_debtors(session, [course.debtor_id for course in seen.values()])
-    cases = await gather(session, await courses.by_ids(session, seen, fresh=True), now)
+    await lock_debtors(session, await courses.debtors_of(session, course_ids))
+    cases = await gather(session, await courses.by_ids(session, course_ids, fresh=True), now)
     decisions = {key: decide(case.facts, case.policy, now) for key, case in cases.items()}
     acting = [
         Planned(cases[key], decision, ids.new_id())
@@ -122,28 +121,36 @@ async def _write_notices(
     tenant_id = tenant_of(session)
     rows: list[tuple[object, ...]] = []
     for planned in taken:
-        course = planned.case.course
-        notice = Notice(
-            tenant_id=tenant_id,
-            id=planned.notice_id,
-            version=1,
-            course_id=course.id,
-            instalment_id=course.instalment_id,
-            invoice_id=course.invoice_id,
-            debtor_id=course.debtor_id,
-            cycle=course.cycle,
-            step=planned.decision.step,
-            occurrence=1,
-            level=planned.decision.level,
-            state=NoticeState.PLANNED,
-            message_id=carried[planned.notice_id],
-            code=None,
-            planned_at=now,
-            issued_at=None,
-        )
-        rows.append(tuple(getattr(notice, column) for column in _COLUMNS))
-        emit(session, NoticePlanned(NoticeView.of(notice), None, now))
+        course, decision, message_id = planned.case.course, planned.decision, carried[planned.notice_id]
+        rows.append(
+            (
+                tenant_id, planned.notice_id, 1, course.id, course.instalment_id, course.invoice_id, course.debtor_id,
+                course.cycle, decision.step, 1, decision.level, NoticeState.PLANNED.value, message_id, now,
+            )
+        )  # fmt: skip
+        emit(session, NoticePlanned(_planned(planned, message_id, now), None, now))
     await insert_rows(session, Notice, _COLUMNS, rows)
+
+
+def _planned(planned: Planned, message_id: UUID | None, now: datetime) -> NoticeView:
+    course, decision = planned.case.course, planned.decision
+    return NoticeView(
+        id=ids.encode("ntc", planned.notice_id),
+        version=1,
+        course_id=ids.encode("crs", course.id),
+        instalment_id=ids.encode("ins", course.instalment_id),
+        invoice_id=ids.encode("inv", course.invoice_id),
+        debtor_id=ids.encode("dbt", course.debtor_id),
+        message_id=None if message_id is None else ids.encode("msg", message_id),
+        cycle=course.cycle,
+        step=decision.step or "",
+        occurrence=1,
+        level=decision.level,
+        state=NoticeState.PLANNED.value,
+        code=None,
+        planned_at=now,
+        issued_at=None,
+    )
 
 
 async def _after(

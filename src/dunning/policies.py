@@ -15,6 +15,7 @@ from dunning.models import Policy, PolicyVersion, VersionState
 from dunning.rules import PolicyBody, check, default_body
 from dunning.views import PolicyView
 from kernel import ids
+from storage.bulk import among
 from storage.events import emit
 from storage.session import TenantSession, tenant_of
 
@@ -113,7 +114,7 @@ async def bodies(session: TenantSession, version_ids: Iterable[UUID], *, share: 
     wanted = sorted(set(version_ids))
     statement = (
         select(PolicyVersion)
-        .where(PolicyVersion.tenant_id == tenant_of(session), PolicyVersion.id.in_(wanted))
+        .where(PolicyVersion.tenant_id == tenant_of(session), among(PolicyVersion.id, wanted))
         .order_by(PolicyVersion.id)
         .limit(len(wanted) + 1)
     )

@@ -3,9 +3,11 @@
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
+from uuid import UUID
 
 import msgspec
 from msgspec import Struct
+from sqlalchemy import text
 
 from dunning.deciding import Decision, Verdict
 from dunning.gathering import Case
@@ -41,12 +43,13 @@ async def keep(session: TenantSession, made_by: str, traced: Sequence[Traced], n
     """Write decisions: an `act` always, anything else when it differs from the last of its course."""
     tenant_id = tenant_of(session)
     rows: list[tuple[object, ...]] = []
+    changed: dict[UUID, str] = {}
     for item in traced:
         course, said = item.case.course, summary(item.decision)
         if made_by == RUN and item.decision.verdict is not Verdict.ACT and course.trace == said:
             continue
-        if made_by == RUN:
-            course.trace = said
+        if course.trace != said:
+            changed[course.id] = said
         rows.append(
             (
                 tenant_id, ids.new_id(), course.instalment_id, course.id, made_by, now, item.decision.verdict.value,
@@ -55,8 +58,12 @@ async def keep(session: TenantSession, made_by: str, traced: Sequence[Traced], n
             )
         )  # fmt: skip
     await insert_rows(session, DecisionRow, _COLUMNS, rows)
+    if made_by == RUN and changed:
+        values = {"tenant_id": tenant_id, "ids": list(changed), "said": list(changed.values())}
+        await session.execute(_REMEMBER, values)
 
 
-def shown(decision: Decision) -> list[dict[str, object]]:
-    """The blockers as the world sees them."""
-    return [{"code": blocker.code, **blocker.facts} for blocker in decision.blockers]
+_REMEMBER: Final = text(
+    "update app.course c set trace = u.said from unnest(cast(:ids as uuid[]), cast(:said as text[])) as u(id, said)"
+    " where c.tenant_id = :tenant_id and c.id = u.id"
+)

@@ -11,7 +11,6 @@ from litestar.di import NamedDependency
 from litestar.enums import MediaType
 from litestar.params import FromPath
 
-from api.problems import problems
 from api.resources import Resources
 from api.routes import PUBLIC
 from messaging import opt_outs
@@ -65,8 +64,13 @@ class Unsubscribing(Controller):
     path = "/u"
     tags = ["Portal"]
 
-    @get("/{token:str}", operation_id="showUnsubscribePage", opt=PUBLIC, responses=problems(LinkInvalid),
-         media_type=MediaType.HTML)  # fmt: skip
+    @get(
+        "/{token:str}",
+        operation_id="showUnsubscribePage",
+        opt=PUBLIC,
+        include_in_schema=False,  # a page for people, not an operation for programs
+        media_type=MediaType.HTML,
+    )
     async def show(self, resources: NamedDependency[Resources], token: FromPath[str]) -> Response[str]:
         """Ask before the channel is closed."""
         language = await _language(resources, _link(resources, token))
@@ -74,8 +78,14 @@ class Unsubscribing(Controller):
         form = f'<form method="post" action="/u/{escape(token)}"><button>{escape(button)}</button></form>'
         return _page(language, title, text, form)
 
-    @post("/{token:str}", operation_id="unsubscribe", opt=PUBLIC, responses=problems(LinkInvalid), status_code=200,
-          media_type=MediaType.HTML)  # fmt: skip
+    @post(
+        "/{token:str}",
+        operation_id="unsubscribe",
+        opt=PUBLIC,
+        include_in_schema=False,
+        status_code=200,
+        media_type=MediaType.HTML,
+    )
     async def close(self, resources: NamedDependency[Resources], token: FromPath[str]) -> Response[str]:
         """Close the channel; asked twice, it is closed once."""
         link = _link(resources, token)

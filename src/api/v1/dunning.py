@@ -49,7 +49,7 @@ class InvoiceDunning(Controller):
     tags = ["Dunning"]
 
     @get(operation_id="getInvoiceDunning", opt=needs("dunning:read"), responses=problems(InvoiceNotFound))
-    async def get(
+    async def read(
         self, session: NamedDependency[TenantSession], now: NamedDependency[datetime], invoice_id: FromPath[str]
     ) -> DunningView:
         """Say what happens next with an invoice, when, and what stands in the way now."""
@@ -64,17 +64,17 @@ class Courses(Controller):
     tags = ["Dunning"]
 
     @get(operation_id="listCourses", opt=needs("dunning:read"), responses=problems(CursorInvalid))
-    async def list(
+    async def index(
         self,
         session: NamedDependency[TenantSession],
         page: NamedDependency[Page],
-        state: CourseStateFilter = None,
+        in_state: CourseStateFilter = None,
         debtor: DebtorFilter = None,
     ) -> PageOf[CourseView]:
         """List courses, the newest first."""
         rows = await queries.courses(
             session,
-            state=None if state is None else state.value,
+            state=None if in_state is None else in_state.value,
             debtor_id=id_filter(debtor, "debtor", "dbt"),
             after=page.after_id(),
             limit=page.fetch,
@@ -103,18 +103,18 @@ class Notices(Controller):
     tags = ["Dunning"]
 
     @get(operation_id="listNotices", opt=needs("dunning:read"), responses=problems(CursorInvalid))
-    async def list(
+    async def index(
         self,
         session: NamedDependency[TenantSession],
         page: NamedDependency[Page],
         debtor: DebtorFilter = None,
-        state: NoticeStateFilter = None,
+        in_state: NoticeStateFilter = None,
     ) -> PageOf[NoticeView]:
         """List notices, the newest first."""
         rows = await queries.notices(
             session,
             debtor_id=id_filter(debtor, "debtor", "dbt"),
-            state=None if state is None else state.value,
+            state=None if in_state is None else in_state.value,
             after=page.after_id(),
             limit=page.fetch,
         )

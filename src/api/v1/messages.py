@@ -63,18 +63,18 @@ class Messages(Controller):
     tags = ["Messages"]
 
     @get(operation_id="listMessages", opt=needs("messages:read"), responses=problems(CursorInvalid))
-    async def list(
+    async def index(
         self,
         session: NamedDependency[TenantSession],
         page: NamedDependency[Page],
         debtor: DebtorFilter = None,
-        state: StateFilter = None,
+        in_state: StateFilter = None,
     ) -> PageOf[MessageView]:
         """List messages, the newest first."""
         rows = await queries.messages(
             session,
             debtor_id=id_filter(debtor, "debtor", "dbt"),
-            state=None if state is None else state.value,
+            state=None if in_state is None else in_state.value,
             after=page.after_id(),
             limit=page.fetch,
         )
@@ -86,7 +86,7 @@ class Messages(Controller):
         opt=needs("messages:read"),
         responses=problems(MessageNotFound),
     )
-    async def get(self, session: NamedDependency[TenantSession], message_id: FromPath[str]) -> MessageView:
+    async def read(self, session: NamedDependency[TenantSession], message_id: FromPath[str]) -> MessageView:
         """Read one message."""
         return MessageView.of(await queries.message(session, ids.decode("msg", message_id)))
 
@@ -140,7 +140,7 @@ class OptOuts(Controller):
     tags = ["Messages"]
 
     @get(operation_id="listOptOuts", opt=needs("opt_outs:read"), responses=problems(CursorInvalid))
-    async def list(
+    async def index(
         self, session: NamedDependency[TenantSession], page: NamedDependency[Page], debtor: DebtorFilter = None
     ) -> PageOf[OptOutView]:
         """List opt-outs, the newest first."""
@@ -157,7 +157,7 @@ class Mails(Controller):
     tags = ["Test helpers"]
 
     @get(operation_id="listCapturedMails", opt=needs("test_helpers:read"), responses=problems(CursorInvalid))
-    async def list(
+    async def index(
         self,
         session: NamedDependency[TenantSession],
         resources: NamedDependency[Resources],

@@ -52,13 +52,13 @@ class Policies(Controller):
         return await policies.create(session, data.name, data.rules, now, default=data.is_default)
 
     @get(operation_id="listPolicies", opt=needs("policies:read"), responses=problems(CursorInvalid))
-    async def list(self, session: NamedDependency[TenantSession], page: NamedDependency[Page]) -> PageOf[PolicyView]:
+    async def index(self, session: NamedDependency[TenantSession], page: NamedDependency[Page]) -> PageOf[PolicyView]:
         """List policies with the rules in force, the newest first."""
         rows = await queries.policies(session, after=page.after_id(), limit=page.fetch)
         return page.of(rows, lambda row: PolicyView.of(*row), lambda row: [row[0].id.hex])
 
     @get("/{policy_id:str}", operation_id="getPolicy", opt=needs("policies:read"), responses=problems(PolicyNotFound))
-    async def get(self, session: NamedDependency[TenantSession], policy_id: FromPath[str]) -> PolicyView:
+    async def read(self, session: NamedDependency[TenantSession], policy_id: FromPath[str]) -> PolicyView:
         """Read a policy with the rules in force."""
         row = await policies.policy(session, ids.decode("pol", policy_id))
         return PolicyView.of(row, await policies.published(session, row.id))

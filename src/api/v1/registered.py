@@ -6,6 +6,7 @@ from litestar import Controller
 
 from api.portal.unsubscribing import Unsubscribing
 from api.v1.api_keys import ApiKeys
+from api.v1.deliveries import Deliveries
 from api.v1.dunning import Courses, InvoiceDunning, Notices
 from api.v1.events import Events
 from api.v1.jobs import Jobs
@@ -13,6 +14,7 @@ from api.v1.messages import Mails, Messages, OptOuts
 from api.v1.policies import Policies
 from api.v1.tenant import TenantController
 from api.v1.test_clocks import Clocks
+from api.v1.webhook_endpoints import WebhookEndpoints
 
 RESOURCES: Final[list[type[Controller]]] = [
     TenantController,
@@ -27,5 +29,7 @@ RESOURCES: Final[list[type[Controller]]] = [
     Messages,
     OptOuts,
     Mails,
+    WebhookEndpoints,
+    Deliveries,
     Unsubscribing,
 ]
