@@ -63,7 +63,9 @@ class Api(Litestar):
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = [*message["headers"], *self._standing(exchange)]
+                own = {name.lower() for name, _ in message["headers"]}  # a page may have a policy of its own
+                more = [header for header in self._standing(exchange) if header[0] not in own]
+                message["headers"] = [*message["headers"], *more]
                 if asked == "OPTIONS":
                     message["headers"] = _with_allow(inner, message["headers"])
             elif message["type"] == "http.response.body" and asked == "HEAD":

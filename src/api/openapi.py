@@ -5,10 +5,10 @@ this one is generated from the same type information that validates, and closed 
 """
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Final, cast
+from typing import Any, Final, cast, get_origin
 
 import msgspec
-from litestar import Litestar
+from litestar import Litestar, Response
 from litestar.enums import ParamType
 from litestar.handlers import HTTPRouteHandler
 from litestar.openapi import ResponseSpec
@@ -104,7 +104,13 @@ def _kinds(operations: list[tuple[HTTPRoute, HTTPRouteHandler, Plan]]) -> Iterat
 
 def _returns(handler: HTTPRouteHandler) -> Any:  # Any: the type of an answer
     kind = handler.parsed_fn_signature.return_type.annotation
-    return None if kind is type(None) else kind
+    return None if kind is type(None) or _is_written(kind) else kind
+
+
+def _is_written(kind: Any) -> bool:  # Any: the type of an answer
+    """Whether a handler writes the bytes of its answer itself: a page, a file."""
+    plain = get_origin(kind) or kind
+    return isinstance(plain, type) and issubclass(plain, Response)
 
 
 def _operation(reader: schemas.Reader, route: HTTPRoute, handler: HTTPRouteHandler, plan: Plan, method: str) -> Json:
@@ -199,6 +205,8 @@ def _responses(
     }
     if kind is not None:
         good["content"] = {"application/json": {"schema": reader.schema(kind)}}
+    elif _is_written(handler.parsed_fn_signature.return_type.annotation):
+        good["content"] = {str(handler.media_type or "text/plain"): {"schema": {"type": "string"}}}
     found: Json = {str(status): good}
     declared: Mapping[int, ResponseSpec] = handler.responses or {}
     words: dict[str, str] = {str(code): spec.description for code, spec in declared.items()}

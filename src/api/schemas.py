@@ -22,7 +22,7 @@ class Reader:
 
     def __init__(self, kinds: Sequence[Any]) -> None:  # Any: types of every kind
         distinct = list({repr(kind): kind for kind in kinds}.values())
-        found, components = msgspec.json.schema_components(distinct, ref_template=REF)
+        found, components = msgspec.json.schema_components(distinct, ref_template=REF, schema_hook=_hook)
         self._schemas = {repr(kind): schema for kind, schema in zip(distinct, found, strict=True)}
         self._components: Json = {name: tidy(schema) for name, schema in sorted(components.items())}
 
@@ -62,6 +62,12 @@ class Reader:
             if value is not None:
                 schema[keyword] = value
         return tidy({name: value for name, value in schema.items() if name not in {"$defs", "title", "description"}})
+
+
+def _hook(kind: type) -> Json:
+    if kind is object:  # facts of a decision: any JSON
+        return {"description": "Any JSON value."}
+    raise NotImplementedError
 
 
 def tidy(schema: Any) -> Any:  # Any: a part of a JSON Schema
