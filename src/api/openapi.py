@@ -46,6 +46,11 @@ HEADERS: Final[Json] = {
     "Idempotency-Replayed": _TEXT | {"description": "`true` when the answer is that of an earlier request."},
 }
 _STATUS_HEADERS: Final = {"401": ("WWW-Authenticate",), "429": ("Retry-After",), "503": ("Retry-After",)}
+_EXPANDED: Final = {
+    "type": "object",
+    "description": "The objects that were asked for by `expand`, by id.",
+    "additionalProperties": {"type": "object"},
+}
 _WORDS: Final = {200: "Done.", 201: "Created.", 202: "Accepted: the work goes on.", 204: "Done; nothing to say."}
 
 
@@ -150,7 +155,11 @@ def _parameters(
         schema = reader.parameter(field.annotation, definition)
         if field.has_default and field.default is not None:
             schema["default"] = msgspec.to_builtins(field.default)
-        found: Json = {"name": name, "in": definition.param_type.value, "required": field.is_required, "schema": schema}
+        required = field.is_required or (name == "If-Match" and _asks_for(handler, "required_version"))
+        if name == "expand":
+            names = "|".join(plan.expand)
+            schema["pattern"] = f"^({names})(,({names}))*$"
+        found: Json = {"name": name, "in": definition.param_type.value, "required": required, "schema": schema}
         if definition.description:
             found["description"] = definition.description
         yield found
@@ -171,6 +180,10 @@ def _parameters(
     if method == "get" and "ETag" in _answer_headers(reader, handler):
         yield {"name": "If-None-Match", "in": "header", "required": False, "schema": {"type": "string"},
                "description": "The ETag that the caller holds: answered 304 while it is current."}  # fmt: skip
+
+
+def _asks_for(handler: HTTPRouteHandler, dependency: str) -> bool:
+    return dependency in handler.parsed_fn_signature.parameters
 
 
 def _fields(handler: HTTPRouteHandler) -> dict[str, FieldDefinition]:
@@ -204,7 +217,10 @@ def _responses(
         "headers": _headers(plan, *_answer_headers(reader, handler)),
     }
     if kind is not None:
-        good["content"] = {"application/json": {"schema": reader.schema(kind)}}
+        schema = reader.schema(kind)
+        if plan.expand:
+            schema = {"allOf": [schema, {"type": "object", "properties": {"expanded": _EXPANDED}}]}
+        good["content"] = {"application/json": {"schema": schema}}
     elif _is_written(handler.parsed_fn_signature.return_type.annotation):
         good["content"] = {str(handler.media_type or "text/plain"): {"schema": {"type": "string"}}}
     found: Json = {str(status): good}

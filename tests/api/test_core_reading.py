@@ -7,9 +7,11 @@ import pytest
 from httpx import AsyncClient
 from litestar import Litestar
 
+from api import openapi
 from api.app import create_app
+from api.edge import Api
 from api.resources import MAX_BODY_BYTES, Resources
-from support.api import SETTINGS
+from support.api import BASE_URL, SETTINGS
 from support.planted import Things
 
 THING = {"name": "a", "currency": "EUR"}
@@ -188,6 +190,31 @@ async def test_allow_tells_the_truth(alice: AsyncClient) -> None:
         assert (refused.status_code, refused.headers["Allow"]) == (405, allow)
         assert refused.json()["code"] == "method_not_allowed"
     assert (await alice.request("PROPFIND", "/v1/things")).status_code == 405
+
+
+async def test_the_document_tells_what_can_be_expanded_and_what_must_be_named(app: Litestar) -> None:
+    assert isinstance(app, Api)
+    paths = openapi.document(app, BASE_URL)["paths"]
+    parameters = {each["name"]: each for each in paths["/v1/things"]["get"]["parameters"]}
+    assert parameters["expand"]["schema"]["pattern"] == "^(owner)(,(owner))*$"
+    assert parameters["due_on[gte]"]["schema"] == {"type": "string", "format": "date"}
+    assert parameters["limit"]["schema"] == {"type": "integer", "minimum": 1, "maximum": 100, "default": 25}
+    schema = paths["/v1/things"]["get"]["responses"]["200"]["content"]["application/json"]["schema"]
+    assert "expanded" in schema["allOf"][1]["properties"]
+    needed = {
+        (path, each["name"]): each["required"]
+        for path, methods in paths.items()
+        for method, said in methods.items()
+        if method in ("post", "patch")
+        for each in said["parameters"]
+        if each["name"] in ("If-Match", "Idempotency-Key")
+    }
+    assert needed == {
+        ("/v1/things", "Idempotency-Key"): True,
+        ("/v1/things/{thing_id}", "If-Match"): True,
+        ("/v1/things/{thing_id}/touch", "If-Match"): False,
+        ("/v1/things/{thing_id}/touch", "Idempotency-Key"): False,
+    }
 
 
 async def test_what_is_expanded_is_given_along_by_id(alice: AsyncClient) -> None:
