@@ -24,8 +24,8 @@ from storage.events import emit
 from storage.session import TenantSession
 
 _COLUMNS: Final = (
-    "external_id", "due_on", "due_on_source", "total_minor", "prepaid_minor", "purchase_order", "payment_terms",
-    "direct_debit_on", "source", "source_rank",
+    "external_id", "issued_on", "due_on", "due_on_source", "total_minor", "prepaid_minor", "purchase_order",
+    "payment_terms", "direct_debit_on", "source", "source_rank",
 )  # fmt: skip
 _REFUSALS: Final = {"uq_invoice_external_id": ExternalIdTaken}
 

@@ -104,7 +104,7 @@ async def update_credit_note(
     remaining_minor = new.total_minor - new.used_minor - allocated_minor
     if remaining_minor < 0:
         raise AmountBelowAllocated
-    copy_to(row, new, ("total_minor", "used_minor", "external_id"))
+    copy_to(row, new, ("issued_on", "total_minor", "used_minor", "external_id", "source", "source_rank"))
     row.remaining_minor = remaining_minor
     if CreditNoteView.of(row) == before:
         return before

@@ -127,6 +127,7 @@ class NewInvoice(Struct, frozen=True, kw_only=True):
 class InvoiceChange(Struct, frozen=True, kw_only=True):
     """What changes about an invoice."""
 
+    issued_on: date | UnsetType = UNSET  # within its year, which identifies it
     due_on: date | UnsetType | None = UNSET
     due_on_source: DueOnSource | UnsetType = UNSET
     total_minor: int | UnsetType = UNSET
@@ -175,9 +176,12 @@ class NewCreditNote(Struct, frozen=True, kw_only=True):
 class CreditNoteChange(Struct, frozen=True, kw_only=True):
     """What changes about a credit note."""
 
+    issued_on: date | UnsetType = UNSET  # within its year, which identifies it
     total_minor: int | UnsetType = UNSET
     used_minor: int | UnsetType = UNSET
     external_id: str | UnsetType | None = UNSET
+    source: str | UnsetType = UNSET
+    source_rank: int | UnsetType = UNSET
 
 
 class NewReceipt(Struct, frozen=True, kw_only=True):

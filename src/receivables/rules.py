@@ -106,6 +106,10 @@ def revised(known: NewInvoice, changes: dict[str, Any]) -> NewInvoice:  # Any: t
     An invoice of one instalment follows its due date and total; where there are several, the correction names them.
     """
     new = structs.replace(known, **changes)
+    if new.issued_on.year != known.issued_on.year:
+        faults = Faults()
+        faults.add("/issued_on", "other_year", "the year of issue is part of what identifies the invoice")
+        faults.stop()
     if "instalments" not in changes:
         if len(known.instalments) == 1:
             new = structs.replace(new, instalments=())
@@ -150,7 +154,7 @@ def _better_lines(known: NewInvoice, read: NewInvoice, *, richer: bool) -> tuple
     fits = sum(line.amount_minor for line in read.instalments) == due_minor
     if fits and len(read.instalments) > 1 and (richer or len(lines) == 1) and _days_better(known, read, richer=richer):
         return read.instalments
-    lines = _relaid(lines, due_minor)
+    lines = relaid(lines, due_minor)
     if len(lines) == len(read.instalments) == 1 and _days_better(known, read, richer=richer):
         lines = (structs.replace(lines[0], due_on=read.due_on),)
     return lines
@@ -164,19 +168,19 @@ def _days_better(known: NewInvoice, read: NewInvoice, *, richer: bool) -> bool:
     return richer and theirs <= ours
 
 
-def _relaid(lines: tuple[Line, ...], due_minor: int) -> tuple[Line, ...]:
+def relaid(lines: tuple[Line, ...], due_minor: int) -> tuple[Line, ...]:
     """Lay another amount due over the same days: what is less was paid on the first ones, what is more is due last."""
     change = due_minor - sum(line.amount_minor for line in lines)
-    relaid = list(lines)
+    laid = list(lines)
     if change > 0:
-        relaid[-1] = structs.replace(relaid[-1], amount_minor=relaid[-1].amount_minor + change)
-    for place, line in enumerate(relaid):
+        laid[-1] = structs.replace(laid[-1], amount_minor=laid[-1].amount_minor + change)
+    for place, line in enumerate(laid):
         if change >= 0:
             break
         part = min(-change, line.amount_minor)
-        relaid[place] = structs.replace(line, amount_minor=line.amount_minor - part)
+        laid[place] = structs.replace(line, amount_minor=line.amount_minor - part)
         change += part
-    return tuple(relaid)
+    return tuple(laid)
 
 
 def oldest_first(amount_minor: int, balances: Sequence[tuple[UUID, int]]) -> list[tuple[UUID, int]]:
