@@ -4,6 +4,7 @@ from typing import Final, Protocol
 
 from msgspec import Struct
 
+from runtime.egress import HttpSettings
 from runtime.metrics import Metrics
 from storage.blobs import PostgresBlobs
 from storage.database import Database
@@ -48,12 +49,20 @@ class Drain:
         self.begun = True
 
 
+class Egress:
+    """Which URLs that callers give may be called: a class, since the framework looks into structs."""
+
+    def __init__(self, settings: HttpSettings) -> None:
+        self.settings = settings
+
+
 class Resources(Struct, kw_only=True):
     """Everything that handlers reach, each owned by whoever built it."""
 
     database: Database
     signing_secret: bytes  # of cursors and links
     metrics: Metrics
+    egress: Egress = Egress(HttpSettings())
     limiter: Limiter | None = None
     blobs: PostgresBlobs | None = None
     drain: Drain

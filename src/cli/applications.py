@@ -3,9 +3,9 @@
 from typing import Any
 
 from api.app import create_app
-from api.export import event_schemas, openapi_text
+from api.export import openapi_text
 from api.limiting import Quota, RateSettings, ValkeyLimiter
-from api.resources import ApiSettings, Drain, Resources
+from api.resources import ApiSettings, Drain, Egress, Resources
 from cli.settings import Settings
 from cli.world import Servers
 from runtime.metrics import Metrics
@@ -21,6 +21,7 @@ def build_app(settings: Settings, where: Servers, database: Database) -> Any:  #
         database=database,
         signing_secret=database.keys.provider.derive("cursors"),
         metrics=Metrics(),
+        egress=Egress(settings.http),
         limiter=ValkeyLimiter(client_of(where.redis), RateSettings(key=Quota(rate, 60), tenant=Quota(5 * rate, 60))),
         blobs=PostgresBlobs(database.keys),
         drain=Drain(),

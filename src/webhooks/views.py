@@ -1,7 +1,8 @@
 """Endpoints, deliveries and attempts as the world sees them, in answers and in events."""
 
 from datetime import datetime
-from typing import Final, Literal
+from enum import StrEnum
+from typing import Final
 
 from msgspec import Struct
 
@@ -10,14 +11,25 @@ from webhooks.models import Delivery, DeliveryAttempt, DeliveryState, Endpoint, 
 
 MAX_RESPONSE: Final = 16 * 1024  # characters, of what a receiver answered
 
-DeliveryStateView = Literal["pending", "sending", "delivered", "exhausted", "parked", "dropped"]
-_STATES: Final[dict[DeliveryState, DeliveryStateView]] = {
-    DeliveryState.PENDING: "pending",
-    DeliveryState.LEASED: "sending",
-    DeliveryState.DELIVERED: "delivered",
-    DeliveryState.EXHAUSTED: "exhausted",
-    DeliveryState.PARKED: "parked",
-    DeliveryState.DROPPED: "dropped",
+
+class ShownState(StrEnum):
+    """A delivery's states as the world sees them."""
+
+    PENDING = "pending"
+    SENDING = "sending"
+    DELIVERED = "delivered"
+    EXHAUSTED = "exhausted"
+    PARKED = "parked"
+    DROPPED = "dropped"
+
+
+_STATES: Final = {
+    DeliveryState.PENDING: ShownState.PENDING,
+    DeliveryState.LEASED: ShownState.SENDING,
+    DeliveryState.DELIVERED: ShownState.DELIVERED,
+    DeliveryState.EXHAUSTED: ShownState.EXHAUSTED,
+    DeliveryState.PARKED: ShownState.PARKED,
+    DeliveryState.DROPPED: ShownState.DROPPED,
 }
 STORED: Final = {shown: state for state, shown in _STATES.items()}
 
@@ -68,7 +80,7 @@ class DeliveryView(Struct, frozen=True, kw_only=True):
     id: str
     webhook_endpoint_id: str
     event_id: str
-    state: DeliveryStateView
+    state: ShownState
     attempts: int  # since it was last made pending by hand
     next_attempt_at: datetime | None
     delivered_at: datetime | None

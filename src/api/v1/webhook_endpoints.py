@@ -97,7 +97,7 @@ class RecoveryIn(Struct, kw_only=True, forbid_unknown_fields=True):
 
 
 class WebhookEndpoints(Controller):
-    """Every state change is posted, signed by Standard Webhooks, at least once; a receiver tells repeats by webhook-id."""
+    """Every state change is posted, signed by Standard Webhooks, at least once: webhook-id tells repeats."""
 
     path = "/v1/webhook_endpoints"
     tags = ["Webhook endpoints"]
@@ -123,7 +123,7 @@ class WebhookEndpoints(Controller):
             include_backfill=data.include_backfill,
             timeout_s=data.timeout_s,
         )
-        return await endpoints.create(session, new, now, ring=resources.database.keys, http=resources.http)
+        return await endpoints.create(session, new, now, ring=resources.database.keys, http=resources.egress.settings)
 
     @get(operation_id="listWebhookEndpoints", opt=needs("webhooks:read"), responses=problems(CursorInvalid))
     async def index(
@@ -151,6 +151,7 @@ class WebhookEndpoints(Controller):
     )
     async def update(
         self,
+        *,
         session: NamedDependency[TenantSession],
         now: NamedDependency[datetime],
         resources: NamedDependency[Resources],
@@ -172,7 +173,7 @@ class WebhookEndpoints(Controller):
             ids.decode("whe", endpoint_id),
             change,
             now,
-            http=resources.http,
+            http=resources.egress.settings,
             expected_version=expected_version,
         )
 
@@ -242,6 +243,7 @@ class WebhookEndpoints(Controller):
     )
     async def rotate_secret(
         self,
+        *,
         session: NamedDependency[TenantSession],
         now: NamedDependency[datetime],
         resources: NamedDependency[Resources],
