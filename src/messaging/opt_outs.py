@@ -22,6 +22,7 @@ from messaging.models import OptOut
 from messaging.views import OptOutView
 from receivables.access import contact as contact_of
 from receivables.locks import lock_debtors
+from storage.bulk import among
 from storage.events import emit
 from storage.session import TenantSession, tenant_of
 
@@ -89,7 +90,7 @@ async def closed(session: TenantSession, contact_ids: Iterable[UUID], channel: s
     wanted = sorted(set(contact_ids))
     statement = (
         select(OptOut.contact_id)
-        .where(OptOut.tenant_id == tenant_of(session), OptOut.contact_id.in_(wanted), OptOut.channel == channel)
+        .where(OptOut.tenant_id == tenant_of(session), among(OptOut.contact_id, wanted), OptOut.channel == channel)
         .limit(len(wanted) + 1)
     )
     return set((await session.execute(statement)).scalars())

@@ -1,17 +1,27 @@
-"""Write many rows in one statement: `insert … select from unnest`, which row-level security allows and COPY does not."""
+"""Many rows in one statement, which is prepared once whatever their number.
+
+Writing is `insert … select from unnest`, which row-level security allows and COPY does not.
+"""
 
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Any, Final, cast
+from uuid import UUID
 
-from sqlalchemy import Table, TextClause, text
+from sqlalchemy import ColumnElement, Table, TextClause, Uuid, any_, literal, text
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import InstrumentedAttribute
 
 from storage.base import Base
 
 CHUNK: Final = 5_000
 _DIALECT: Final = postgresql.dialect()
+
+
+def among(column: InstrumentedAttribute[UUID], values: Iterable[UUID]) -> ColumnElement[bool]:
+    """Whether a column is one of these ids: one array, where `in_` would be a statement of its own for each length."""
+    return column == any_(literal(list(values), postgresql.ARRAY(Uuid)))
 
 
 async def insert_rows(

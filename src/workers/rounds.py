@@ -7,14 +7,30 @@ from collections.abc import Awaitable, Callable, Generator, Sequence
 from typing import Final
 from uuid import UUID
 
+import anyio
 from sqlalchemy import select, text
 
-from messaging.sending import MESSAGES, hold_unknown, send
+from messaging.outbox import MESSAGES
+from messaging.sending import send
+from messaging.settling import hold_unknown
 from messaging.sweeping import lost_in_dispatch
 from storage import clocks, relay
-from storage.clocks import TICKS, TickRow, now_of
+from storage.clocks import TICKS, now_of
 from storage.events import EventRow
-from storage.queues import MAX_ATTEMPTS, SHARDS, Claim, Queue, backoff, by_tenant, claim, shard_of, shards_with_work, still_held, sweep
+from storage.queues import (
+    MAX_ATTEMPTS,
+    SHARDS,
+    Claim,
+    Queue,
+    arrays_of,
+    backoff,
+    by_tenant,
+    claim,
+    shard_of,
+    shards_with_work,
+    still_held,
+    sweep,
+)
 from storage.reactions import REACTIONS, ReactionRow
 from storage.session import Cause, TenantSession, tenant_of
 from tenants.access import tenant as own_tenant
@@ -64,9 +80,9 @@ async def _round(engine: Engine, queue: Queue, work: Batch, only: UUID | None) -
     held = await claim_from(engine, queue, only)
     if not held:
         return 0
-    async with keeping(engine, queue, held):
-        for claims in by_tenant(held).values():
-            await _isolated(engine, queue, work, claims)
+    async with keeping(engine, queue, held), anyio.create_task_group() as group:
+        for claims in by_tenant(held).values():  # side by side, a few by the queue's own measure: one waits, one works
+            group.start_soon(_isolated, engine, queue, work, claims)
     return len(held)
 
 
@@ -86,18 +102,23 @@ async def _isolated(engine: Engine, queue: Queue, work: Batch, claims: Sequence[
 async def _ticks_of(engine: Engine, claims: Sequence[Claim]) -> None:
     tenant_id = claims[0].tenant_id
     async with engine.database.tenant(tenant_id, Cause(kind="schedule")) as session:
-        ours = await still_held(session, TICKS, claims)
-        statement = select(TickRow.kind, TickRow.object_id).where(TickRow.tenant_id == tenant_id, TickRow.id.in_(ours))
         by_kind: dict[str, list[UUID]] = {}
-        for kind, object_id in await session.execute(statement.limit(len(claims))):
+        for kind, object_id in await session.execute(_TAKE_TICKS, arrays_of(claims) | {"tenant_id": tenant_id}):
             by_kind.setdefault(kind, []).append(object_id)
-        await session.execute(_TICKS_DONE, {"tenant_id": tenant_id, "ids": list(ours)})
         now = await now_of(session)
         for kind, objects in sorted(by_kind.items()):
             await engine.database.registry.ticks[kind](session, sorted(objects), now)
 
 
-_TICKS_DONE: Final = text("delete from app.tick where tenant_id = :tenant_id and id = any(cast(:ids as uuid[]))")
+_TAKE_TICKS: Final = text("""
+with ours as (
+  select t.id from app.tick t
+  join unnest(cast(:ids as uuid[]), cast(:fences as bigint[])) as u(id, fence) on t.id = u.id and t.fence = u.fence
+  where t.tenant_id = :tenant_id and t.state = 'leased'
+  order by t.id for update of t
+)
+delete from app.tick t using ours where t.tenant_id = :tenant_id and t.id = ours.id returning t.kind, t.object_id
+""")  # bounded: by the rows claimed
 _REACTIONS_DONE: Final = text(
     "delete from app.reaction where tenant_id = :tenant_id and id = any(cast(:ids as uuid[]))"
 )
