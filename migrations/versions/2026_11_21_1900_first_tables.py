@@ -652,6 +652,15 @@ def tables() -> None:
     )
     op.create_index("ix_source_link_object", "source_link", ["tenant_id", "object_id"], unique=False, schema="app")
     op.create_table(
+        "source_statement",
+        sa.Column("tenant_id", sa.Uuid(), nullable=False),
+        sa.Column("object_id", sa.Uuid(), nullable=False),
+        sa.Column("body", sa.LargeBinary(), nullable=False),
+        sa.Column("key_version", sa.BigInteger(), nullable=True),
+        sa.PrimaryKeyConstraint("tenant_id", "object_id", name=op.f("pk_source_statement")),
+        schema="app",
+    )
+    op.create_table(
         "task",
         sa.Column("kind", sa.Text(), nullable=False),
         sa.Column("subject_id", sa.Uuid(), nullable=False),
@@ -834,6 +843,35 @@ def tables() -> None:
         "credit_note",
         ["tenant_id", "creditor_id", "number", "issue_year"],
         unique=True,
+        schema="app",
+    )
+    op.create_table(
+        "awaited_invoice",
+        sa.Column("tenant_id", sa.Uuid(), nullable=False),
+        sa.Column("creditor_id", sa.Uuid(), nullable=False),
+        sa.Column("number", sa.Text(), nullable=False),
+        sa.Column("credit_note_id", sa.Uuid(), nullable=False),
+        sa.Column("issued_on", sa.Date(), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["tenant_id", "creditor_id"],
+            ["app.creditor.tenant_id", "app.creditor.id"],
+            name=op.f("fk_awaited_invoice_creditor_id_creditor"),
+        ),
+        sa.ForeignKeyConstraint(
+            ["tenant_id", "credit_note_id"],
+            ["app.credit_note.tenant_id", "app.credit_note.id"],
+            name=op.f("fk_awaited_invoice_credit_note_id_credit_note"),
+        ),
+        sa.PrimaryKeyConstraint(
+            "tenant_id", "creditor_id", "number", "credit_note_id", name=op.f("pk_awaited_invoice")
+        ),
+        schema="app",
+    )
+    op.create_index(
+        "ix_awaited_invoice_credit_note",
+        "awaited_invoice",
+        ["tenant_id", "credit_note_id"],
+        unique=False,
         schema="app",
     )
     op.create_table(
@@ -1324,13 +1362,15 @@ def tables() -> None:
 
 # What the application may do with a table where it is not "select, insert, update".
 APPEND_ONLY = ("allocation", "reversal", "decision", "blob", "message_copy", "captured_mail", "access_row", "event")
-REMOVABLE = ("due", "tick", "reaction", "message_key", "creditor_identifier", "debtor_identifier")
+REMOVABLE = (
+    "awaited_invoice", "due", "tick", "reaction", "message_key", "creditor_identifier", "debtor_identifier",
+)  # fmt: skip
 READ_ONLY = ("delivery_attempt", "log_head")
 CHANGEABLE = (
     "api_key", "business_clock", "contact", "course", "credit_note", "creditor", "debtor", "delivery", "endpoint",
     "handling", "hold", "idempotency", "imported_document", "instalment", "invoice", "job", "kill_switch", "message",
-    "message_part", "notice", "opt_out", "policy", "policy_version", "receipt", "send_budget", "source_link", "task",
-    "tenant",
+    "message_part", "notice", "opt_out", "policy", "policy_version", "receipt", "send_budget", "source_link",
+    "source_statement", "task", "tenant",
 )  # fmt: skip
 
 

@@ -1,12 +1,12 @@
-"""Tables of what came in: each document read, and conflicts that wait for a person."""
+"""Tables of what came in: each document read, what each source has said of an object, references that wait."""
 
-from datetime import datetime
+from datetime import date, datetime
 from uuid import UUID
 
-from sqlalchemy import Index, LargeBinary, Text, func
+from sqlalchemy import BigInteger, Date, Index, LargeBinary, Text, func
 from sqlalchemy.orm import Mapped, mapped_column
 
-from storage.base import Base
+from storage.base import Base, belongs_to
 
 
 class ImportedDocument(Base):
@@ -27,3 +27,35 @@ class ImportedDocument(Base):
     object_id: Mapped[UUID | None]  # the invoice or credit note
     blob_id: Mapped[UUID | None]
     recorded_at: Mapped[datetime] = mapped_column(server_default=func.clock_timestamp())
+
+
+class SourceStatement(Base):
+    """What the sources have said of one invoice, credit note or debtor, apart from what is true of it.
+
+    What an object is after any number of documents follows from this and never from their order. A debtor's is
+    sealed under the debtor's own key.
+    """
+
+    __tablename__ = "source_statement"
+
+    tenant_id: Mapped[UUID] = mapped_column(primary_key=True)
+    object_id: Mapped[UUID] = mapped_column(primary_key=True)
+    body: Mapped[bytes] = mapped_column(LargeBinary)
+    key_version: Mapped[int | None] = mapped_column(BigInteger)  # null: nothing personal, not sealed
+
+
+class AwaitedInvoice(Base):
+    """An invoice that a credit note names and that has not been settled by it: it may still arrive."""
+
+    __tablename__ = "awaited_invoice"
+    __table_args__ = (
+        belongs_to("creditor"),
+        belongs_to("credit_note"),
+        Index("ix_awaited_invoice_credit_note", "tenant_id", "credit_note_id"),
+    )
+
+    tenant_id: Mapped[UUID] = mapped_column(primary_key=True)
+    creditor_id: Mapped[UUID] = mapped_column(primary_key=True)
+    number: Mapped[str] = mapped_column(Text, primary_key=True)
+    credit_note_id: Mapped[UUID] = mapped_column(primary_key=True)
+    issued_on: Mapped[date | None] = mapped_column(Date)  # where the credit note says it
