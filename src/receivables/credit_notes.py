@@ -26,7 +26,7 @@ from receivables.merges import roots_of
 from receivables.models import CreditNote, DocumentState, VoidReason
 from receivables.outcomes import Outcome
 from receivables.posting import Posting
-from receivables.rules import checked_credit_note, oldest_first
+from receivables.rules import checked_credit_note, oldest_first, same_year
 from receivables.sharing import parts_for
 from receivables.views import CreditNoteView
 from storage.events import emit
@@ -99,7 +99,8 @@ async def update_credit_note(
     if row.document is not DocumentState.OPEN:
         raise CreditNoteNotOpen
     before = CreditNoteView.of(row)
-    new = checked_credit_note(structs.replace(draft_from(row), **named(change)))
+    known = draft_from(row)
+    new = checked_credit_note(same_year(known, structs.replace(known, **named(change))))
     allocated_minor = row.total_minor - row.used_minor - row.remaining_minor
     remaining_minor = new.total_minor - new.used_minor - allocated_minor
     if remaining_minor < 0:

@@ -11,11 +11,9 @@ from kernel import ids
 from receivables import access
 from receivables.errors import (
     AllocationMismatch,
-    ExceedsBalance,
     InstalmentNotFound,
     InvoiceNotFound,
     InvoiceNotOpen,
-    NotEnoughLeft,
 )
 from receivables.events import (
     AllocationMade,
@@ -109,14 +107,12 @@ class Posting:
                 raise InvoiceNotOpen
 
     def settle(self, source: Source, instalment_id: UUID, amount_minor: int, effective_on: date) -> None:
-        """Use some of a source for an instalment. Raises NotEnoughLeft, ExceedsBalance."""
+        """Use some of a source for an instalment; both have that much, or it is a bug of the caller's."""
         self._watch(source)
         line = self.instalments[instalment_id]
         invoice = self.invoices[line.invoice_id]
-        if amount_minor > left_of(source):
-            raise NotEnoughLeft
-        if amount_minor > line.balance_minor:
-            raise ExceedsBalance
+        if not 0 < amount_minor <= min(left_of(source), line.balance_minor):
+            raise ValueError("neither a source nor a balance falls below nothing")
         self._move(source, line, amount_minor)
         self.made.append(self._row(source, line, amount_minor, max(effective_on, invoice.issued_on), undoes=None))
 

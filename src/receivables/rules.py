@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import date, timedelta
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from uuid import UUID
 
 from msgspec import structs
@@ -11,6 +11,8 @@ from kernel.text import MAX_NOTE
 from receivables.checking import MAX_EXTERNAL_ID, MAX_NUMBER, Faults
 from receivables.drafts import InvoiceChange, Line, NewCreditNote, NewInvoice
 from receivables.models import DueOnSource
+
+D = TypeVar("D", NewInvoice, NewCreditNote)
 
 MAX_INSTALMENTS: Final = 120
 MAX_REFERENCE: Final = 200
@@ -105,11 +107,7 @@ def revised(known: NewInvoice, changes: dict[str, Any]) -> NewInvoice:  # Any: t
 
     An invoice of one instalment follows its due date and total; where there are several, the correction names them.
     """
-    new = structs.replace(known, **changes)
-    if new.issued_on.year != known.issued_on.year:
-        faults = Faults()
-        faults.add("/issued_on", "other_year", "the year of issue is part of what identifies the invoice")
-        faults.stop()
+    new = same_year(known, structs.replace(known, **changes))
     if "instalments" not in changes:
         if len(known.instalments) == 1:
             new = structs.replace(new, instalments=())
@@ -124,6 +122,15 @@ def revised(known: NewInvoice, changes: dict[str, Any]) -> NewInvoice:  # Any: t
     return checked_invoice(new)
 
 
+def same_year(known: D, new: D) -> D:
+    """The corrected document, issued in the year that identifies it. Raises Invalid."""
+    if new.issued_on.year != known.issued_on.year:
+        faults = Faults()
+        faults.add("/issued_on", "other_year", "the year of issue is part of what identifies the document")
+        faults.stop()
+    return new
+
+
 def merged(known: NewInvoice, read: NewInvoice) -> InvoiceChange:
     """What a source's reading changes about an invoice that is known already; both are in our form.
 
@@ -131,6 +138,8 @@ def merged(known: NewInvoice, read: NewInvoice) -> InvoiceChange:
     """
     richer = read.source_rank >= known.source_rank
     changes: dict[str, Any] = {}  # Any: the fields of an InvoiceChange
+    if richer and read.issued_on != known.issued_on and read.issued_on.year == known.issued_on.year:
+        changes["issued_on"] = read.issued_on
     for name in ("external_id", "purchase_order", "payment_terms", "direct_debit_on"):
         value, had = getattr(read, name), getattr(known, name)
         if value is not None and value != had and (richer or had is None):

@@ -8,7 +8,7 @@ from sqlalchemy import text
 
 from receivables.checking import Faults
 from receivables.drafts import Auto, Share
-from receivables.errors import NotEnoughLeft
+from receivables.errors import ExceedsBalance, NotEnoughLeft
 from receivables.merges import groups_of
 from receivables.models import CreditNote, Instalment, Receipt
 from receivables.posting import Posting, left_of
@@ -24,7 +24,8 @@ async def parts_for(
 ) -> Parts:
     """What each instalment gets, loaded and checked to be the source's to settle.
 
-    Raises Invalid, InvoiceNotFound, InstalmentNotFound, AllocationMismatch, InvoiceNotOpen, NotEnoughLeft.
+    Raises Invalid, InvoiceNotFound, InstalmentNotFound, AllocationMismatch, InvoiceNotOpen, NotEnoughLeft,
+    ExceedsBalance.
     """
     if shares == "auto":
         parts = await _oldest(posting.session, source, root_id)
@@ -40,7 +41,17 @@ async def parts_for(
     await posting.check_targets(source, [instalment_id for instalment_id, _ in parts])
     if sum(amount_minor for _, amount_minor in parts) > left_of(source):
         raise NotEnoughLeft
+    for instalment_id, amount_minor in _together(parts).items():
+        if amount_minor > posting.instalments[instalment_id].balance_minor:
+            raise ExceedsBalance
     return parts
+
+
+def _together(parts: Parts) -> dict[UUID, int]:
+    sums: dict[UUID, int] = {}
+    for instalment_id, amount_minor in parts:
+        sums[instalment_id] = sums.get(instalment_id, 0) + amount_minor
+    return sums
 
 
 def _check(shares: Sequence[Share]) -> None:

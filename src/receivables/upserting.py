@@ -181,6 +181,7 @@ async def _correct_note(
         return Outcome("refused", error=DocumentConflict())
     richer = new.source_rank >= row.source_rank
     change = CreditNoteChange(
+        issued_on=new.issued_on if richer and new.issued_on.year == row.issue_year else UNSET,
         total_minor=new.total_minor if richer else UNSET,
         used_minor=new.used_minor if richer else UNSET,
         external_id=new.external_id if new.external_id is not None and (richer or not row.external_id) else UNSET,

@@ -42,11 +42,13 @@ async def at_work(database: Database, tenant_id: UUID) -> AsyncGenerator[TenantS
 
 
 async def make_creditor(session: TenantSession, *, now: datetime = NOW, **changes: Any) -> CreditorView:  # Any: fields
-    return await creditors.create_creditor(session, NewCreditor(**{"name": "Atelier Nord"} | changes), now)
+    changes.setdefault("name", "Atelier Nord")
+    return await creditors.create_creditor(session, NewCreditor(**changes), now)
 
 
 async def make_debtor(session: TenantSession, *, now: datetime = NOW, **changes: Any) -> DebtorView:  # Any: fields
-    return await debtors.create_debtor(session, NewDebtor(**{"name": "Boulangerie Petit"} | changes), now)
+    changes.setdefault("name", "Boulangerie Petit")
+    return await debtors.create_debtor(session, NewDebtor(**changes), now)
 
 
 async def make_parties(session: TenantSession) -> Parties:
