@@ -10,12 +10,12 @@ import msgspec
 import pytest
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
+from cli.composition import build_registry
 from storage.database import Database, Urls
 from storage.encryption import KeyProvider, LocalKeyProvider
 from storage.registry import Registry
 from support.clusters import EMBEDDED, Cluster, Running, Server
 from support.databases import Workbench
-from support.registries import open_registry
 from support.tenants import make_tenant
 
 RUNNING = pytest.StashKey[Running]()
@@ -122,8 +122,8 @@ def key_provider(tmp_path_factory: pytest.TempPathFactory) -> KeyProvider:
 
 @pytest.fixture
 def registry() -> Registry:
-    """Nothing reacts to events and every message may go, unless a package's tests override this."""
-    return open_registry()
+    """What the product is composed of; tests below the packages override it with `support.registries`."""
+    return build_registry()
 
 
 @pytest.fixture

@@ -148,7 +148,7 @@ class Clone:
         return True
 
     async def _look(self) -> tuple[str, int]:
-        row = await self.janitor.fetchrow(_SCHEMA)
+        row = await self.janitor.fetchrow(SCHEMA)
         assert row is not None
         return cast("str", row["schema"]), cast("int", row["size"])
 
@@ -224,7 +224,7 @@ select pg_terminate_backend(pid, 5000) from pg_stat_activity
 where datname = current_database() and pid <> pg_backend_pid() and backend_type = 'client backend'
 """
 # Which transaction wrote each row of the catalogue tells any change of it; statistics are written in place.
-_SCHEMA: Final = f"""
+SCHEMA: Final = f"""
 select concat_ws(' ', {
     ", ".join(
         f"(select concat(count(*), '/', sum(xmin::text::bigint)) from pg_catalog.{table})"
