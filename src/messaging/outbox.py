@@ -18,7 +18,10 @@ from messaging.views import MessageView
 from storage.bulk import insert_rows
 from storage.events import Rung, emit
 from storage.gate import Part
+from storage.queues import Queue
 from storage.session import TenantSession, memory, tenant_of
+
+MESSAGES: Final = Queue(name="message", table="app.message", per_tenant=100, tenants=8)
 
 
 class Draft(Struct, frozen=True, kw_only=True):
@@ -147,4 +150,3 @@ async def release_keys(session: TenantSession, message_ids: Sequence[UUID]) -> N
 _RELEASE_KEYS: Final = text(
     "delete from app.message_key where tenant_id = :tenant_id and message_id = any(cast(:ids as uuid[]))"
 )
-
