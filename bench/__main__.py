@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 
 import uvloop
 
-from bench import dunning_plan, fair_claim
+from bench import dunning_plan, fair_claim, webhook_pump
 from bench.results import Result, held_names
 from bench.stage import Stage, stage
 
@@ -14,6 +14,7 @@ Bench = Callable[..., Awaitable[Result]]
 BENCHES: dict[str, Bench] = {
     "dunning_plan": dunning_plan.run,
     "fair_claim": fair_claim.run,
+    "webhook_pump": webhook_pump.run,
 }
 
 

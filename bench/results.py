@@ -24,11 +24,12 @@ class Result(Struct, frozen=True, kw_only=True, omit_defaults=True):
     rounds: int
     note: str = ""
     figures: dict[str, float] = {}
+    also_holds: bool = True  # what else is to be held; `figures` says what
 
     @property
     def holds(self) -> bool:
         """Whether the figure to hold is held."""
-        return self.ratio >= self.hold if self.better == "higher" else self.ratio <= self.hold
+        return self.also_holds and (self.ratio >= self.hold if self.better == "higher" else self.ratio <= self.hold)
 
     @property
     def broken(self) -> bool:
