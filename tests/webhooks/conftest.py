@@ -1,10 +1,11 @@
-"""What the tests of webhooks share: the outbound client and a receiver on loopback."""
+"""What the tests of webhooks share: the API, the outbound client and a receiver on loopback."""
 
 from collections.abc import AsyncGenerator
 
 import pytest
 
 from runtime.http import Http, open_http
+from support.api import *  # noqa: F403 - the fixtures of every test that speaks to the API
 from support.receivers import Receiver, open_receiver
 from support.webhooks import LOOPBACK
 

@@ -12,7 +12,6 @@ from kernel import ids
 from kernel.clock import system_now
 from runtime.http import Http
 from storage.database import Database
-from support.api import *  # noqa: F403 - the fixtures
 from support.receivers import Receiver, status
 from support.webhooks import fan_out_all, key_of, make_endpoint, make_events, stamp
 from webhooks.pumping import deliver
@@ -40,9 +39,7 @@ async def test_create_read_list(alice: AsyncClient) -> None:
 
 
 async def test_a_repeated_creation_shows_no_secret(alice: AsyncClient) -> None:
-    first, again = [
-        await alice.post(PATH, json=NEW, headers={"Idempotency-Key": "one-endpoint"}) for _ in range(2)
-    ]
+    first, again = [await alice.post(PATH, json=NEW, headers={"Idempotency-Key": "one-endpoint"}) for _ in range(2)]
     assert first.json()["secret"].startswith("whsec_")
     assert again.json() == first.json() | {"secret": None}
     assert len((await alice.get(PATH)).json()["data"]) == 1

@@ -103,7 +103,9 @@ def test_globs(globs: str, kind: str, *, taken: bool) -> None:
     assert wants(globs, kind) is taken
 
 
-@pytest.mark.parametrize("glob", ["", "Invoice.*", "invoice.opened\n", "[a-z]*", "invoice.*" * 20, "é*", "****", "*" * 90 + "x"])
+@pytest.mark.parametrize(
+    "glob", ["", "Invoice.*", "invoice.opened\n", "[a-z]*", "invoice.*" * 20, "é*", "****", "*" * 90 + "x"]
+)
 def test_unreadable_globs_are_refused(glob: str) -> None:
     assert [fault.pointer for fault in glob_faults(["*", glob], ["invoice.opened"], pointer="/types")] == ["/types/1"]
 
