@@ -1,6 +1,7 @@
 """Answers as they go out: `ETag` of a versioned object, `Location` of a new one, what was expanded."""
 
 from typing import Any, Final, TypeVar
+from urllib.parse import quote
 
 import msgspec
 from litestar import Litestar, Request, Response
@@ -34,7 +35,7 @@ class Answer(Response[T]):
             self.headers.setdefault("ETag", etag_of(version))
         made = getattr(content, "id", None)
         if status == _CREATED and isinstance(made, str):
-            self.headers.setdefault("Location", f"{exchange.path}/{made}")
+            self.headers.setdefault("Location", f"{quote(exchange.path)}/{made}")
 
 
 def with_expanded(body: bytes, exchange: Exchange) -> bytes:

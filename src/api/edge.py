@@ -13,7 +13,9 @@ from api import problems
 from api.exchange import Exchange
 from api.resources import ApiSettings, Resources
 from kernel.errors import AppError, Malformed, NotFound
+from runtime import logs
 
+log = logs.logger(__name__)
 _STANDING: Final = [
     (b"cache-control", b"no-store"),
     (b"x-content-type-options", b"nosniff"),
@@ -72,13 +74,15 @@ class Api(Litestar):
                 message["body"] = b""
             await send(message)
 
-        refused = _address_fault(scope, headers)
-        if refused is None:
-            await super().__call__(inner, receive, decorated)
-        else:
-            await self._refuse(refused, decorated)
-        route = exchanges.route_of(inner) or "none"
-        self.resources.metrics.observe_request(asked, route, status, time.perf_counter() - began)
+        with logs.context(request_id=request_id):
+            refused = _address_fault(scope, headers)
+            if refused is None:
+                await super().__call__(inner, receive, decorated)
+            else:
+                await self._refuse(refused, decorated)
+            route, took_s = exchanges.route_of(inner) or "none", time.perf_counter() - began
+            log.debug("request_answered", method=asked, route=route, status=status, duration_ms=round(took_s * 1000))
+        self.resources.metrics.observe_request(asked, route, status, took_s)
 
     def _standing(self, exchange: Exchange) -> list[tuple[bytes, bytes]]:
         more = [(b"request-id", exchange.request_id.encode()), *exchange.headers, *_STANDING]

@@ -23,6 +23,7 @@ from api.etags import is_known
 from api.exchange import Exchange, Plan, exchange_of
 from api.resources import MAX_BODY_BYTES, Allowance, ApiSettings, Resources
 from kernel.errors import Fault, Forbidden, Invalid, Malformed
+from runtime import logs
 from storage import idempotency as kept_answers
 from storage.idempotency import Kept
 from tenants.caller import require
@@ -54,8 +55,16 @@ class Gateway(ASGIMiddleware):
             return
         exchange = exchange_of(scope)
         exchange.plan = plan
-        headers, method = dict(scope["headers"]), str(scope["method"])
+        headers = dict(scope["headers"])
         await self._admit(exchange, plan, plan.scope, headers)
+        with logs.context(tenant_id=exchange.tenant_id, actor=_caller_id(exchange)):
+            await self._serve(scope, receive, send, next_app, headers)
+
+    async def _serve(
+        self, scope: HTTPScope, receive: Receive, send: Send, next_app: ASGIApp, headers: Mapping[bytes, bytes]
+    ) -> None:
+        exchange, method = exchange_of(scope), str(scope["method"])
+        plan = cast("Plan", exchange.plan)
         exchange.api_version = versions.version_of(_text(headers, versions.HEADER), exchange.api_version)
         exchange.headers.append((versions.HEADER, exchange.api_version.encode()))
         _check_accept(headers)

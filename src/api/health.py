@@ -17,7 +17,7 @@ from api.routes import PUBLIC
 from kernel.errors import NotFound
 from runtime.metrics import CONTENT_TYPE
 
-PROBE_S: Final = 2.0
+PROBE_S: Final = 1.0
 
 
 class Health(Struct, frozen=True):

@@ -7,7 +7,7 @@ return page.of(rows, HoldView.of, lambda row: [row.id.hex])
 import hashlib
 from collections.abc import Callable, Sequence
 from typing import Annotated, Any, Final, Generic, TypeVar
-from urllib.parse import parse_qsl, urlencode
+from urllib.parse import parse_qsl, quote, urlencode
 from uuid import UUID
 
 from litestar.params import QueryParameter
@@ -70,18 +70,26 @@ class Page(Struct, frozen=True):
         rows: Sequence[R],
         view: Callable[[R], V],
         position: Callable[[R], list[Any]],  # Any: what the list's sort key holds
+        *,
+        grows: bool = False,
     ) -> PageOf[V]:
-        """Show the page; `position` gives a row's sort key, which the next page begins after."""
+        """Show the page; `position` gives a row's sort key, which the next page begins after.
+
+        A list that `grows` at its end gives a cursor also where there is no more yet: it goes on with what comes.
+        """
         shown = rows[: self.limit]
         has_more = len(rows) > self.limit
-        cursor = cursors.seal(self.secret, self.scope, position(shown[-1])) if has_more else None
-        if cursor is not None:
+        cursor = None
+        if has_more or grows:
+            last = position(shown[-1]) if shown else self.after
+            cursor = None if last is None else cursors.seal(self.secret, self.scope, last)
+        if has_more and cursor is not None:
             self.exchange.headers.append((b"link", f'<{self._address(cursor)}>; rel="next"'.encode()))
         return PageOf(data=[view(row) for row in shown], has_more=has_more, next_cursor=cursor)
 
     def _address(self, cursor: str) -> str:
         kept = [(name, value) for name, value in _query(self.exchange) if name != "cursor"]
-        return f"{self.exchange.path}?{urlencode([*kept, ('cursor', cursor)])}"
+        return f"{quote(self.exchange.path)}?{urlencode([*kept, ('cursor', cursor)])}"
 
 
 def page_of(exchange: Exchange, secret: bytes, limit: int, cursor: str | None) -> Page:

@@ -9,7 +9,7 @@ from jsonschema import Draft202012Validator
 from litestar import Litestar
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
-from api import event_schemas, export, openapi
+from api import event_schemas, export, openapi, routes
 from api.edge import Api
 from api.problems import catalogue
 from storage.database import Database
@@ -71,6 +71,14 @@ async def test_every_operation_says_who_may_and_what_can_go_wrong(document: dict
             assert "Request-Id" in answer["headers"], where
             if int(status) >= 400:
                 assert list(answer["content"]) == ["application/problem+json"], where
+
+
+async def test_no_route_is_left_out_but_the_documents_themselves(app: Litestar, document: dict[str, Any]) -> None:
+    told = {(path, method) for path, method, _ in operations(document)}
+    for route, handler, plan in routes.handlers(app):
+        if (route.path_format, next(iter(handler.http_methods)).lower()) not in told:
+            assert plan.scope is None, route.path
+            assert route.path.startswith(("/docs", "/openapi.json", "/metrics", "/u/")), route.path
 
 
 async def test_every_input_is_closed_and_every_text_and_number_bounded(document: dict[str, Any]) -> None:

@@ -60,7 +60,7 @@ class Events(Controller):
         event_type: EventType = None,
         object_id: ObjectId = None,
     ) -> PageOf[EventView]:
-        """List events, the oldest first; the last cursor, kept, goes on with what happens later."""
+        """List events, the oldest first. There is always a next_cursor: kept, it goes on with what happens later."""
         rows = await queries.events(
             session,
             event_type=event_type,
@@ -69,7 +69,7 @@ class Events(Controller):
             limit=page.fetch,
         )
         views = await _views(session, resources, rows)
-        return page.of(rows, lambda row: views[row.id], lambda row: [row.log_position])
+        return page.of(rows, lambda row: views[row.id], lambda row: [row.log_position], grows=True)
 
     @get("/{event_id:str}", operation_id="getEvent", opt=needs("events:read"), responses=problems(NotFound))
     async def read(
