@@ -5,13 +5,23 @@ from typing import Final
 from litestar import Controller
 
 from api.portal.unsubscribing import Unsubscribing
+from api.v1.allocations import Allocations
 from api.v1.api_keys import ApiKeys
+from api.v1.contacts import Contacts
+from api.v1.credit_notes import CreditNotes
+from api.v1.creditors import Creditors
+from api.v1.debtors import Debtors
 from api.v1.deliveries import Deliveries
 from api.v1.dunning import Courses, InvoiceDunning, Notices
 from api.v1.events import Events
+from api.v1.handlings import Handlings
+from api.v1.holds import Holds
+from api.v1.invoices import Invoices
 from api.v1.jobs import Jobs
 from api.v1.messages import Mails, Messages, OptOuts
 from api.v1.policies import Policies
+from api.v1.receipts import Receipts
+from api.v1.tasks import Tasks
 from api.v1.tenant import TenantController
 from api.v1.test_clocks import Clocks
 from api.v1.webhook_endpoints import WebhookEndpoints
@@ -22,6 +32,16 @@ RESOURCES: Final[list[type[Controller]]] = [
     Events,
     Jobs,
     Clocks,
+    Creditors,
+    Debtors,
+    Contacts,
+    Invoices,
+    CreditNotes,
+    Receipts,
+    Allocations,
+    Holds,
+    Handlings,
+    Tasks,
     Policies,
     InvoiceDunning,
     Courses,

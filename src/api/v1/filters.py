@@ -1,0 +1,28 @@
+"""Query parameters that several lists share."""
+
+from datetime import date
+from typing import Annotated
+
+from litestar.params import QueryParameter
+
+from api.fields import ID
+
+DebtorFilter = Annotated[str | None, QueryParameter(name="debtor", pattern=ID, description="Only of this debtor.")]
+CreditorFilter = Annotated[
+    str | None, QueryParameter(name="creditor", pattern=ID, description="Only of this creditor.")
+]
+InvoiceFilterId = Annotated[str | None, QueryParameter(name="invoice", pattern=ID, description="Only of this invoice.")]
+ExternalIdFilter = Annotated[
+    str | None,
+    QueryParameter(name="external_id", min_length=1, max_length=255, description="The caller's own name of it."),
+]
+NumberFilter = Annotated[
+    str | None,
+    QueryParameter(name="number", min_length=1, max_length=100, description="Numbers that begin like this."),
+]
+IssuedFrom = Annotated[date | None, QueryParameter(name="issued_on[gte]")]
+IssuedTo = Annotated[date | None, QueryParameter(name="issued_on[lte]")]
+DueFrom = Annotated[date | None, QueryParameter(name="due_on[gte]")]
+DueTo = Annotated[date | None, QueryParameter(name="due_on[lte]")]
+EffectiveFrom = Annotated[date | None, QueryParameter(name="effective_on[gte]")]
+EffectiveTo = Annotated[date | None, QueryParameter(name="effective_on[lte]")]

@@ -1,0 +1,277 @@
+"""Invoices: what a creditor has billed. A wrong amount or date is corrected, a mistake voided, nothing deleted."""
+
+from datetime import date, datetime
+from typing import Annotated
+from uuid import UUID
+
+from litestar import Controller, get, patch, post
+from litestar.di import NamedDependency
+from litestar.params import FromPath, JSONBody, QueryParameter
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from api.expanding import Expand
+from api.fields import AmountMinor, Currency, ExternalId, IdText, Name, body_id, id_filter
+from api.pages import Page, PageOf
+from api.problems import Problem, problem_of, problems
+from api.resources import ApiSettings
+from api.routes import needs
+from api.v1.drafting import sent
+from api.v1.filters import (
+    CreditorFilter,
+    DebtorFilter,
+    DueFrom,
+    DueTo,
+    ExternalIdFilter,
+    IssuedFrom,
+    IssuedTo,
+    NumberFilter,
+)
+from kernel import ids
+from kernel.cursors import CursorInvalid
+from kernel.errors import AppError, PreconditionFailed
+from receivables import access, queries
+from receivables.corrections import update_invoice, void_invoice
+from receivables.drafts import InvoiceChange, Line, NewInvoice
+from receivables.errors import (
+    AmountBelowAllocated,
+    CreditorNotFound,
+    DebtorNotFound,
+    ExternalIdTaken,
+    InvoiceNotFound,
+    InvoiceNotOpen,
+    InvoiceNumberTaken,
+)
+from receivables.invoices import open_invoice, open_invoices
+from receivables.models import DocumentState, VoidReason
+from receivables.queries import InvoiceFilter
+from receivables.views import InvoiceView
+from storage.session import TenantSession
+
+MAX_BATCH = 100
+MAX_LINES = 120
+Number = Annotated[str, Meta(min_length=1, max_length=100)]
+Terms = Annotated[str, Meta(max_length=1_000)]
+
+
+class LineIn(Struct, kw_only=True, forbid_unknown_fields=True):
+    """One due line of an invoice."""
+
+    amount_minor: AmountMinor
+    due_on: date | None = None
+
+
+Lines = Annotated[list[LineIn], Meta(max_length=MAX_LINES)]
+
+
+class InvoiceIn(Struct, kw_only=True, forbid_unknown_fields=True):
+    """An invoice to be opened. Without `instalments` what is due is one instalment, due on `due_on`."""
+
+    creditor_id: IdText
+    debtor_id: IdText
+    number: Number
+    issued_on: date
+    currency: Currency
+    total_minor: AmountMinor
+    prepaid_minor: AmountMinor = 0  # settled before Relance knew the invoice
+    due_on: date | None = None
+    instalments: Lines = []
+    external_id: ExternalId | None = None
+    purchase_order: Name | None = None
+    payment_terms: Terms | None = None
+    direct_debit_on: date | None = None
+
+
+class InvoicePatch(Struct, kw_only=True, forbid_unknown_fields=True):
+    """What of an invoice can be corrected."""
+
+    due_on: date | UnsetType | None = UNSET
+    total_minor: AmountMinor | UnsetType = UNSET
+    prepaid_minor: AmountMinor | UnsetType = UNSET
+    instalments: Lines | UnsetType = UNSET
+    external_id: ExternalId | UnsetType | None = UNSET
+    purchase_order: Name | UnsetType | None = UNSET
+    payment_terms: Terms | UnsetType | None = UNSET
+    direct_debit_on: date | UnsetType | None = UNSET
+
+
+class Voiding(Struct, kw_only=True, forbid_unknown_fields=True):
+    """Why an invoice no longer counts."""
+
+    reason: VoidReason
+
+
+class InvoicesIn(Struct, kw_only=True, forbid_unknown_fields=True):
+    """Invoices to be opened, each on its own account."""
+
+    invoices: Annotated[list[InvoiceIn], Meta(min_length=1, max_length=MAX_BATCH)]
+
+
+class BatchItem(Struct, kw_only=True):
+    """What became of one item: the invoice, or the problem that it alone would have been answered with."""
+
+    status: int
+    invoice: InvoiceView | None
+    problem: Problem | None
+
+
+class BatchOut(Struct, kw_only=True):
+    """What became of each item, in order."""
+
+    data: list[BatchItem]
+
+
+class Invoices(Controller):
+    """What is owed, in instalments."""
+
+    path = "/v1/invoices"
+    tags = ["Invoices"]
+
+    @post(
+        operation_id="createInvoice",
+        opt=needs("invoices:write"),
+        responses=problems(CreditorNotFound, DebtorNotFound, InvoiceNumberTaken, ExternalIdTaken),
+    )
+    async def create(
+        self, session: NamedDependency[TenantSession], now: NamedDependency[datetime], data: JSONBody[InvoiceIn]
+    ) -> InvoiceView:
+        """Open an invoice. Its number is taken once per creditor and year."""
+        return await open_invoice(session, _new(data), now)
+
+    @post("/batch", operation_id="createInvoices", status_code=207, opt=needs("invoices:write"), responses=problems())
+    async def batch(
+        self,
+        session: NamedDependency[TenantSession],
+        now: NamedDependency[datetime],
+        settings: NamedDependency[ApiSettings],
+        data: JSONBody[InvoicesIn],
+    ) -> BatchOut:
+        """Open up to 100 invoices; one that is refused does not stop the others."""
+        outcomes = await open_invoices(session, [_new(item) for item in data.invoices], now)
+        return BatchOut(data=[_item(outcome.view, outcome.error, settings) for outcome in outcomes])
+
+    @get(operation_id="listInvoices", opt=needs("invoices:read"), responses=problems(CursorInvalid))
+    async def index(
+        self,
+        session: NamedDependency[TenantSession],
+        now: NamedDependency[datetime],
+        page: NamedDependency[Page],
+        *,
+        debtor: DebtorFilter = None,
+        creditor: CreditorFilter = None,
+        document: Annotated[DocumentState | None, QueryParameter(name="document")] = None,
+        settled: Annotated[bool | None, QueryParameter(name="settled", description="Nothing is left to pay.")] = None,
+        overdue: Annotated[
+            bool | None, QueryParameter(name="overdue", description="Something is due since before today.")
+        ] = None,
+        due_from: DueFrom = None,
+        due_to: DueTo = None,
+        issued_from: IssuedFrom = None,
+        issued_to: IssuedTo = None,
+        external_id: ExternalIdFilter = None,
+        number: NumberFilter = None,
+    ) -> PageOf[InvoiceView]:
+        """List invoices, the newest first."""
+        wanted = InvoiceFilter(
+            debtor_id=id_filter(debtor, "debtor", "dbt"),
+            creditor_id=id_filter(creditor, "creditor", "crd"),
+            document=document,
+            settled=settled,
+            overdue=overdue,
+            due_from=due_from,
+            due_to=due_to,
+            issued_from=issued_from,
+            issued_to=issued_to,
+            external_id=external_id,
+            number_prefix=number,
+        )
+        rows = await queries.invoices(session, wanted, now=now, after=page.after_id(), limit=page.fetch)
+        return page.of(rows, lambda view: view, lambda view: [ids.decode("inv", view.id).hex])
+
+    @get(
+        "/{invoice_id:str}",
+        operation_id="getInvoice",
+        opt=needs("invoices:read", expand=("debtor", "creditor")),
+        responses=problems(InvoiceNotFound),
+    )
+    async def read(
+        self,
+        session: NamedDependency[TenantSession],
+        expand: NamedDependency[Expand],
+        invoice_id: FromPath[str],
+    ) -> InvoiceView:
+        """Read an invoice with its instalments."""
+        row = await access.invoice(session, ids.decode("inv", invoice_id))
+        view = InvoiceView.of(row, (await access.instalments(session, [row.id]))[row.id])
+        if expand.wants("debtor"):
+            expand.put(await queries.debtors_by_id(session, [row.debtor_id]))
+        if expand.wants("creditor"):
+            expand.put(await queries.creditors_by_id(session, [row.creditor_id]))
+        return view
+
+    @patch(
+        "/{invoice_id:str}",
+        operation_id="updateInvoice",
+        opt=needs("invoices:write"),
+        responses=problems(InvoiceNotFound, InvoiceNotOpen, AmountBelowAllocated, ExternalIdTaken, PreconditionFailed),
+    )
+    async def update(
+        self,
+        session: NamedDependency[TenantSession],
+        now: NamedDependency[datetime],
+        expected_version: NamedDependency[int | None],
+        invoice_id: FromPath[str],
+        data: JSONBody[InvoicePatch],
+    ) -> InvoiceView:
+        """Correct an invoice; what has been allocated to it stays."""
+        lines = data.instalments
+        change = InvoiceChange(**sent(data, instalments=lines if isinstance(lines, UnsetType) else _lines(lines)))
+        return await update_invoice(
+            session, ids.decode("inv", invoice_id), change, now, expected_version=expected_version
+        )
+
+    @post(
+        "/{invoice_id:str}/void",
+        operation_id="voidInvoice",
+        status_code=200,
+        opt=needs("invoices:write"),
+        responses=problems(InvoiceNotFound, InvoiceNotOpen, PreconditionFailed),
+    )
+    async def void(
+        self,
+        session: NamedDependency[TenantSession],
+        now: NamedDependency[datetime],
+        expected_version: NamedDependency[int | None],
+        invoice_id: FromPath[str],
+        data: JSONBody[Voiding],
+    ) -> InvoiceView:
+        """Take an invoice out of what is owed; what had settled it is free again."""
+        wanted: UUID = ids.decode("inv", invoice_id)
+        return await void_invoice(session, wanted, data.reason, now, expected_version=expected_version)
+
+
+def _new(data: InvoiceIn) -> NewInvoice:
+    return NewInvoice(
+        creditor_id=body_id(data.creditor_id, "crd", "creditor_id"),
+        debtor_id=body_id(data.debtor_id, "dbt", "debtor_id"),
+        number=data.number,
+        issued_on=data.issued_on,
+        currency=data.currency,
+        total_minor=data.total_minor,
+        prepaid_minor=data.prepaid_minor,
+        due_on=data.due_on,
+        instalments=_lines(data.instalments),
+        external_id=data.external_id,
+        purchase_order=data.purchase_order,
+        payment_terms=data.payment_terms,
+        direct_debit_on=data.direct_debit_on,
+    )
+
+
+def _lines(lines: list[LineIn]) -> tuple[Line, ...]:
+    return tuple(Line(amount_minor=line.amount_minor, due_on=line.due_on) for line in lines)
+
+
+def _item(view: InvoiceView | None, error: AppError | None, settings: ApiSettings) -> BatchItem:
+    if error is None:
+        return BatchItem(status=201, invoice=view, problem=None)
+    return BatchItem(status=error.status, invoice=None, problem=problem_of(error, settings.public_url))
