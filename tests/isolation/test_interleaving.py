@@ -292,7 +292,7 @@ def test_two_tenants_on_one_pool_never_meet(database_urls: Urls, key_provider: K
             super().__init__(database_urls, key_provider, pool_size)
 
     settings_ = settings(  # a failure is not made smaller, since the database remembers what came before
-        max_examples=15, stateful_step_count=30, phases=[Phase.generate], deadline=None, database=None,
+        max_examples=10, stateful_step_count=25, phases=[Phase.generate], deadline=None, database=None,
         suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much],
     )  # fmt: skip
     run_state_machine_as_test(WalkHere, settings=settings_)

@@ -15,7 +15,7 @@ from cli.schema import metadata
 from kernel.ids import new_id
 from storage.database import Database
 from storage.roles import APP, OWNER
-from support.attempts import DENIED, FOREIGN_KEY, UNIQUE, Outcome, attempt
+from support.attempts import DENIED, FOREIGN_KEY, UNIQUE, Outcome, attempt, attempt_each
 from support.marks import both_servers
 from support.samples import TENANT_TABLES, fill, sample
 from support.tenants import CAUSE
@@ -91,7 +91,7 @@ def writing(world: World, table: Table) -> dict[str, Executable]:
     }
 
 
-def at_large(table: Table) -> dict[str, Executable]:
+def at_large(world: World, table: Table) -> dict[str, Executable]:
     """Statements whose author forgot the tenant."""
     column = some_column(table)
     return {
@@ -99,10 +99,6 @@ def at_large(table: Table) -> dict[str, Executable]:
         "update": update(table).values({column.name: column}),
         "delete": delete(table),
     }
-
-
-async def outcomes_of(unit: Unit, statements: dict[str, Executable]) -> dict[str, Outcome]:
-    return {name: await attempt(unit(), statement) for name, statement in statements.items()}
 
 
 async def over_all_tables(
@@ -115,7 +111,7 @@ async def over_all_tables(
     """What came out otherwise than expected, by table."""
     found: dict[str, dict[str, Outcome]] = {}
     for table in tables:
-        outcomes = await outcomes_of(unit, statements(world, table))
+        outcomes = await attempt_each(unit(), statements(world, table))
         surprises = {name: outcome for name, outcome in outcomes.items() if outcome not in expected}
         if surprises:
             found[table.name] = surprises
@@ -132,14 +128,10 @@ async def test_a_row_can_be_written_for_no_other_tenant(world: World) -> None:
 
 
 async def test_a_forgotten_filter_reaches_the_own_row_alone(world: World) -> None:
-    def forgotten(world: World, table: Table) -> dict[str, Executable]:
-        return at_large(table)
-
     def handed_over(world: World, table: Table) -> dict[str, Executable]:
         return {"update": update(table).values(tenant_id=world.alice)}
 
-    assert await over_all_tables(world, world.as_bob, forgotten, {1, DENIED, FOREIGN_KEY}) == {}
-    assert await over_all_tables(world, world.as_nobody, forgotten, {0, DENIED}) == {}
+    assert await over_all_tables(world, world.as_bob, at_large, {1, DENIED, FOREIGN_KEY}) == {}
     assert await over_all_tables(world, world.as_bob, handed_over, {DENIED}) == {}
 
 
@@ -152,7 +144,7 @@ async def test_nobody_reaches_any_row(world: World, connection: str) -> None:
     async with world.as_nobody() as session:
         setting = (await session.execute(text("select current_setting('app.tenant_id', true)"))).scalar_one()
     assert setting == {"fresh": None, "used": ""}[connection]
-    assert await over_all_tables(world, world.as_nobody, reaching, {0, DENIED}) == {}
+    assert await over_all_tables(world, world.as_nobody, at_large, {0, DENIED}) == {}
     assert await over_all_tables(world, world.as_nobody, writing, {DENIED}) == {}
 
 
@@ -161,7 +153,7 @@ async def test_the_own_tenant_does_what_the_grants_allow(world: World) -> None:
     may = await granted(world.database)
     for table in TENANT_TABLES:
         verbs = may[table.name]
-        outcomes = await outcomes_of(world.as_alice, reaching(world, table) | writing(world, table))
+        outcomes = await attempt_each(world.as_alice(), reaching(world, table) | writing(world, table))
         assert outcomes["select"] == 1, table.name
         assert outcomes["lock"] == (1 if "update" in verbs else DENIED), table.name
         assert outcomes["update"] == (1 if "update" in verbs else DENIED), table.name

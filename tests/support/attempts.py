@@ -1,5 +1,6 @@
-"""Trying a statement as somebody, and taking it back."""
+"""Trying statements as somebody, and taking them back."""
 
+from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import Final, cast
 
@@ -12,21 +13,26 @@ FOREIGN_KEY: Final = "23503"
 UNIQUE: Final = "23505"
 
 Outcome = int | str  # how many rows it touched or found, or the SQLSTATE of the refusal
+Unit = AbstractAsyncContextManager[AsyncSession]
 
 
-class _TakenBack(Exception):
-    """Nothing went wrong: the unit of work must not commit."""
+async def attempt(unit: Unit, statement: Executable) -> Outcome:
+    """Run one statement in a unit of work that leaves nothing, and say what came of it."""
+    return (await attempt_each(unit, {"it": statement}))["it"]
 
 
-async def attempt(unit: AbstractAsyncContextManager[AsyncSession], statement: Executable) -> Outcome:
-    """Run one statement in a unit of work that is rolled back, and say what came of it."""
-    touched = 0
+async def attempt_each(unit: Unit, statements: Mapping[str, Executable]) -> dict[str, Outcome]:
+    """Run statements in one unit of work, each by itself: none sees what another has done."""
+    async with unit as session:
+        return {name: await _attempt(session, statement) for name, statement in statements.items()}
+
+
+async def _attempt(session: AsyncSession, statement: Executable) -> Outcome:
+    savepoint = await session.begin_nested()
     try:
-        async with unit as session:
-            result = cast("CursorResult[tuple[object, ...]]", await session.execute(statement))
-            touched = len(result.all()) if result.returns_rows else result.rowcount
-            raise _TakenBack  # noqa: TRY301 - only an exception keeps a unit of work from committing
-    except _TakenBack:
-        return touched
+        result = cast("CursorResult[tuple[object, ...]]", await session.execute(statement))
+        return len(result.all()) if result.returns_rows else result.rowcount
     except DBAPIError as error:
         return str(getattr(error.orig, "sqlstate", error))
+    finally:
+        await savepoint.rollback()
