@@ -14,6 +14,7 @@ from sqlalchemy import text
 from kernel import ids
 from storage.database import Database
 from storage.session import PumpSession
+from webhooks.claiming import go_by_index
 from webhooks.matching import PINGED, wants
 
 BATCH_ENDPOINTS: Final = 100
@@ -35,6 +36,7 @@ class Behind(Struct, frozen=True):
 async def fan_out(database: Database) -> int:
     """Make the deliveries of a batch of endpoints; returns how many events were looked at, 0 when nobody is behind."""
     async with database.pump() as session:
+        await go_by_index(session)
         behind = [Behind(*row) for row in await session.execute(_BEHIND, {"rows": BATCH_ENDPOINTS})]
         if not behind:
             return 0

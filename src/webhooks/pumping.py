@@ -134,6 +134,7 @@ class Pump:
         if room < self._limits.batch:
             return 0
         async with self._database.pump() as session:
+            await claiming.go_by_index(session)
             await self._look(session)
             turns = self._rota.take(room, self._limit_of)
             if not turns:
