@@ -1,43 +1,55 @@
 """`relance serve`, `worker`, `up`, `migrate`, `maintain`, `stop`, `status`: the processes and their upkeep."""
 
 import asyncio
-import signal
 import sys
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from collections.abc import Generator
+from contextlib import contextmanager
 
 import anyio
 import click
 import msgspec
-import uvicorn
 import uvloop
 
-from cli.applications import build_app
+from cli.processes import exit_on_sigterm, ignore_stops, on_stop, raise_file_limit
 from cli.settings import SettingInvalid, Settings, read
 from cli.supervising import end_with_parent, supervise
 from cli.world import Servers, open_database, open_engine, servers
-from runtime.logs import LogSettings, configure_logs
+from runtime.logs import LogSettings, configure_logs, logger
 from storage.embedded import servers as embedded
 from storage.migrating import maintain as make_partitions
 from storage.migrating import migrate_now
 from workers.process import work
 
+log = logger("cli.operating")
+
 
 @click.command()
 def serve() -> None:
     """Answer the HTTP API until SIGTERM."""
-    settings = read()
-    configure_logs(LogSettings())
-    end_with_parent()
+    settings = begin()
     with servers(settings) as where:
         uvloop.run(_serve(settings, where))
 
 
 async def _serve(settings: Settings, where: Servers) -> None:
+    import uvicorn  # noqa: PLC0415 - a worker needs neither the server nor the API
+
+    from cli.applications import build_app  # noqa: PLC0415 - as above
+
+    class Server(uvicorn.Server):
+        """Ends with status 0 when it is told to; its own way is to die of the signal after all, with nothing closed."""
+
+        @contextmanager
+        def capture_signals(self) -> Generator[None]:
+            with on_stop(self.stop):
+                yield
+
+        def stop(self) -> None:
+            self.should_exit = True
+
     database = open_database(settings, where, application="relance-serve", pool_size=10)
-    app = build_app(settings, where, database)
     config = uvicorn.Config(
-        app,
+        build_app(settings, where, database),
         host=settings.host,
         port=settings.port,
         loop="uvloop",
@@ -52,7 +64,7 @@ async def _serve(settings: Settings, where: Servers) -> None:
         timeout_graceful_shutdown=20,
     )
     try:
-        await uvicorn.Server(config).serve()
+        await Server(config).serve()
     finally:
         await database.close()
 
@@ -60,33 +72,31 @@ async def _serve(settings: Settings, where: Servers) -> None:
 @click.command()
 def worker() -> None:
     """Work off the queues until SIGTERM; any number of them may run, on any machine."""
-    settings = read()
-    configure_logs(LogSettings())
-    end_with_parent()
+    settings = begin()
     with servers(settings) as where:
         uvloop.run(_work(settings, where))
 
 
 async def _work(settings: Settings, where: Servers) -> None:
     database = open_database(settings, where, application="relance-worker", pool_size=10)
+    stopping = anyio.Event()
     try:
-        async with until_told() as stopping, open_engine(settings, database) as engine:
-            await work(engine, where.redis, stopping)
+        with on_stop(stopping.set):
+            async with open_engine(settings, database, stopping) as engine:
+                log.info("worker_started")
+                await work(engine, where.redis, stopping)
     finally:
         await database.close()
 
 
-@asynccontextmanager
-async def until_told() -> AsyncGenerator[anyio.Event]:
-    """An event that SIGTERM or SIGINT sets."""
-    stopping, loop = anyio.Event(), asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stopping.set)
-    try:
-        yield stopping
-    finally:
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.remove_signal_handler(number)
+def begin() -> Settings:
+    """What comes first in every process that stays."""
+    settings = read()
+    configure_logs(LogSettings())
+    raise_file_limit()
+    exit_on_sigterm()
+    end_with_parent()
+    return settings
 
 
 @click.command()
@@ -95,6 +105,7 @@ async def until_told() -> AsyncGenerator[anyio.Event]:
 def up(*, workers: int, with_demo: bool) -> None:
     """Run the whole service on this machine, beside the embedded servers, until Ctrl-C."""
     settings = read()
+    exit_on_sigterm()
     with servers(settings) as where:
         key = None
         if with_demo:
@@ -107,7 +118,10 @@ def up(*, workers: int, with_demo: bool) -> None:
             click.echo(f"Key      {key}")
         click.echo("Stop     Ctrl-C")
         sys.stdout.flush()
-        supervise([["serve"], *(["worker"] for _ in range(workers))])
+        try:
+            supervise([["serve"], *(["worker"] for _ in range(workers))])
+        finally:
+            ignore_stops()
 
 
 @click.command()

@@ -49,7 +49,7 @@ def start(
     """Start one child in a session of its own, so that Ctrl-C reaches it through us alone."""
     program = [sys.executable, "-c", "from cli import main; main()", *command]
     given = os.environ | dict(environment or {}) | {CHILD: "1"}
-    return subprocess.Popen(  # noqa: S603 - our own program and words
+    return subprocess.Popen(
         program, start_new_session=True, stdin=subprocess.PIPE, stdout=output, stderr=output, env=given
     )
 
@@ -60,7 +60,7 @@ def end_with_parent() -> None:
         return
 
     def wait() -> None:
-        while sys.stdin.buffer.read(1):
+        while os.read(0, 1):  # not sys.stdin, whose lock a thread that waits for ever would hold at our exit
             pass
         os.kill(os.getpid(), signal.SIGTERM)
 

@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator, Generator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from uuid import UUID
 
+import anyio
 from msgspec import Struct
 
 from cli.composition import build_registry, build_sender
@@ -84,8 +85,10 @@ def open_database(settings: Settings, where: Servers, *, application: str, pool_
 
 
 @asynccontextmanager
-async def open_engine(settings: Settings, database: Database) -> AsyncGenerator[Engine]:
-    """Everything that a worker's rounds share."""
+async def open_engine(
+    settings: Settings, database: Database, stopping: anyio.Event | None = None
+) -> AsyncGenerator[Engine]:
+    """Everything that a worker's rounds share; they hurry to an end once `stopping` is set."""
     async with AsyncExitStack() as stack:
         http = await stack.enter_async_context(open_http(settings.http))
         capture = await stack.enter_async_context(open_capture(settings, database))
@@ -96,6 +99,7 @@ async def open_engine(settings: Settings, database: Database) -> AsyncGenerator[
             channel_of=Channels(settings.smtp, capture).of,
             metrics=Metrics(),
             lease=settings.lease,
+            stopping=stopping or anyio.Event(),
         )
 
 

@@ -7,7 +7,7 @@ Whatever arrives after the mark changes nothing that has left; whatever cannot b
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final
 from uuid import UUID
 
@@ -50,15 +50,25 @@ class Sender(Struct, frozen=True):
     keys: KeyRing
 
 
-async def send(work: OpenTenant, sender: Sender, channel: Channel, held: Sequence[Claim]) -> Counter[str]:
+async def send(
+    work: OpenTenant,
+    sender: Sender,
+    channel: Channel,
+    held: Sequence[Claim],
+    *,
+    stopping: Callable[[], bool] = lambda: False,
+) -> Counter[str]:
     """Send leased messages of one tenant; counts the outcomes. No transaction is open while anyone is called.
 
-    No more is marked `dispatching` than the channel sends at once, so that a death leaves few unknowns.
+    No more is marked `dispatching` than the channel sends at once, so that a death leaves few unknowns; and no more is
+    begun once the process is to stop.
     """
     tenant_id, counts = held[0].tenant_id, Counter[str]()
     await sender.gate.prepare(tenant_id, [claim.id for claim in held])
     for start in range(0, len(held), channel.at_once):
-        copies_ = await _dispatched(work, sender, channel, held[start : start + channel.at_once])
+        if stopping():
+            break
+        copies_ = await _dispatched(work, sender, held[start : start + channel.at_once])
         if not copies_:
             continue
         outcomes = await channel.send(copies_)  # sent, failed, retry or unknown: values, not exceptions
@@ -67,16 +77,16 @@ async def send(work: OpenTenant, sender: Sender, channel: Channel, held: Sequenc
     return counts
 
 
-async def _dispatched(work: OpenTenant, sender: Sender, channel: Channel, batch: Sequence[Claim]) -> list[Copy]:
+async def _dispatched(work: OpenTenant, sender: Sender, batch: Sequence[Claim]) -> list[Copy]:
     """Dispatch a batch; where that fails nothing has left, and each is tried alone, so that a bad one fails alone."""
     tenant_id = batch[0].tenant_id
     try:
         async with work(tenant_id) as session:
-            return await dispatch(session, sender, channel, batch, await now_of(session))
+            return await dispatch(session, sender, batch, await now_of(session))
     except Exception as error:  # noqa: BLE001 - the failure is counted on the row
         log.warning("dispatch failed", tenant_id=str(tenant_id), rows=len(batch), error=repr(error)[:300])
         if len(batch) > 1:
-            return [copy for claim in batch for copy in await _dispatched(work, sender, channel, [claim])]
+            return [copy for claim in batch for copy in await _dispatched(work, sender, [claim])]
     failure = Outcome(message_id=batch[0].id, fence=batch[0].fence, state="retry", code=OURS)
     async with work(tenant_id) as session:
         await settle(session, sender.gate, [failure], await now_of(session), state="leased")
@@ -99,9 +109,7 @@ async def _settled(work: OpenTenant, gate: Gate, tenant_id: UUID, outcomes: Sequ
                 log.warning("outcome not recorded", message_id=str(outcome.message_id), error=repr(alone)[:300])
 
 
-async def dispatch(
-    session: TenantSession, sender: Sender, channel: Channel, batch: Sequence[Claim], now: datetime
-) -> list[Copy]:
+async def dispatch(session: TenantSession, sender: Sender, batch: Sequence[Claim], now: datetime) -> list[Copy]:
     """From the last look to the mark in one transaction."""
     ids_ = [claim.id for claim in batch]
     await lock_debtors(session, await debtors_of(session, ids_))
@@ -120,7 +128,7 @@ async def dispatch(
     await _withdraw(session, sender.gate, [pair for pair in going if pair[0].id not in renderings], answers, now)
     leaving = [message for message in messages if message.id in renderings]
     await copies.keep(session, sender.keys, list(renderings.values()))
-    await _mark(session, leaving, composed, channel)
+    await _mark(session, leaving, composed)
     return [_copy(rendering) for rendering in renderings.values()]
 
 
@@ -219,30 +227,18 @@ def _render(writer: Writer, messages: Sequence[Message], composed: Mapping[UUID,
     return written
 
 
-async def _mark(
-    session: TenantSession, leaving: Sequence[Message], composed: Mapping[UUID, Composed], channel: Channel
-) -> None:
-    """The last write before the call: from here on, a death means that the outcome is unknown."""
-    if not leaving:
-        return
+async def _mark(session: TenantSession, leaving: Sequence[Message], composed: Mapping[UUID, Composed]) -> None:
+    """The last write before the call: from here on, a death means that the outcome is unknown.
+
+    The lease stays as it is: whoever holds the batch renews it until the call is over, so that a death is noticed as
+    soon in the midst of a call as before it.
+    """
     for message in leaving:
         letter = composed[message.id].letter
         message.template, message.language, message.tone = composed[message.id].template, letter.language, letter.tone
         message.level = letter.level
         message.state = MessageState.DISPATCHING
     await session.flush()
-    values = {
-        "tenant_id": tenant_of(session),
-        "ids": [message.id for message in leaving],
-        "hold": timedelta(seconds=2 * channel.timeout_s),
-    }
-    await session.execute(_EXTEND, values)
-
-
-_EXTEND: Final = text(
-    "update app.message set lease_until = clock_timestamp() + :hold"
-    " where tenant_id = :tenant_id and id = any(cast(:ids as uuid[]))"
-)
 
 
 def _copy(rendering: Rendering) -> Copy:

@@ -35,7 +35,7 @@ class JobRow(Queued, Base):
     finished_at: Mapped[datetime | None]
 
 
-JOBS: Final = Queue(name="job", table="app.job", per_tenant=1, tenants=8)
+JOBS: Final = Queue(name="job", table="app.job", per_tenant=1, tenants=1)  # one a claim: others are for other workers
 
 
 class JobContext(Struct, frozen=True):

@@ -160,6 +160,13 @@ where m.tenant_id = u.tenant_id and m.id = u.id and m.fence = u.fence and m.stat
 returning m.tenant_id, m.id, m.fence
 """
 
+_GIVE_BACK: Final = """
+update {table} m set state = 'pending', lease_until = null, attempts = m.attempts - 1
+from unnest(cast(:tenants as uuid[]), cast(:ids as uuid[]), cast(:fences as bigint[])) as u(tenant_id, id, fence)
+where m.tenant_id = u.tenant_id and m.id = u.id and m.fence = u.fence and m.state = 'leased'
+returning m.tenant_id, m.id, m.fence
+"""
+
 _STATEMENTS: dict[tuple[str, str], TextClause] = {}
 
 
@@ -197,6 +204,12 @@ async def claim(
 async def renew(session: QueueSession, queue: Queue, held: Iterable[Claim], *, lease: timedelta = LEASE) -> list[Claim]:
     """Keep leases that are still ours; what is not returned is another worker's by now."""
     rows = await session.execute(_statement(_RENEW, queue), arrays_of(held) | {"lease": lease})
+    return [Claim(*row) for row in rows]
+
+
+async def give_back(session: QueueSession, queue: Queue, held: Iterable[Claim]) -> list[Claim]:
+    """Let others have what was leased and not begun; no attempt is used up."""
+    rows = await session.execute(_statement(_GIVE_BACK, queue), arrays_of(held))
     return [Claim(*row) for row in rows]
 
 

@@ -14,13 +14,19 @@ MAX_ROUNDS: Final = 100_000
 _PAUSE_S: Final = 0.02
 
 
+class Stopping(Exception):
+    """This process has been told to stop; another one goes on."""
+
+
 async def drain(engine: Engine, tenant_id: UUID) -> None:
     """Return when nothing of the tenant is runnable now: events numbered, reactions, ticks and messages done.
 
     Deliveries and rows that back off do not count. What another worker holds is waited for. Raises RuntimeError when
-    the tenant feeds itself without end.
+    the tenant feeds itself without end, Stopping when the process is to end.
     """
     for _ in range(MAX_ROUNDS):
+        if engine.stopping.is_set():
+            raise Stopping
         done = (
             await rounds.stamps(engine, tenant_id)
             + await rounds.reactions(engine, tenant_id)

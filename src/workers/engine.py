@@ -7,7 +7,7 @@ from typing import Final
 from uuid import UUID
 
 import anyio
-from msgspec import Struct
+from msgspec import Struct, field
 
 from messaging.channels.port import Channel
 from messaging.sending import Sender
@@ -33,6 +33,7 @@ class Engine(Struct, frozen=True, kw_only=True):
     metrics: Metrics
     lease: timedelta = LEASE
     batch: int = 200
+    stopping: anyio.Event = field(default_factory=anyio.Event)  # once set, rounds begin nothing more
 
     def work(self, kind: str, name: str) -> Callable[[UUID], AbstractAsyncContextManager[TenantSession]]:
         """Open units of work that say which worker's round caused them."""

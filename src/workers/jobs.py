@@ -5,9 +5,9 @@ from typing import Final
 from sqlalchemy import text
 
 from storage.jobs import JOBS, JobContext, JobRow
-from storage.queues import MAX_ATTEMPTS, Claim, by_tenant
+from storage.queues import MAX_ATTEMPTS, Claim, by_tenant, give_back
 from storage.session import Cause
-from workers.draining import drain
+from workers.draining import Stopping, drain
 from workers.engine import Engine, keeping, log
 from workers.rounds import claim_from
 
@@ -36,6 +36,9 @@ async def _carry_out(engine: Engine, held: Claim) -> None:
     context = JobContext(engine.database, held.tenant_id, held.id, held.fence, params, drain_tenant)
     try:
         await engine.database.registry.jobs[kind](context)
+    except Stopping:  # it is written to be resumed
+        async with engine.database.queue() as session:
+            await give_back(session, JOBS, [held])
     except Exception as error:  # noqa: BLE001 - kept on the row
         log.error("job failed", kind=kind, error=repr(error)[:500])
         await _end(engine, held, "failed" if attempts >= MAX_ATTEMPTS else "pending", repr(error)[:500])

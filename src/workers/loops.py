@@ -10,7 +10,7 @@ from typing import Final
 import anyio
 from msgspec import Struct
 
-from webhooks import pumping
+from webhooks.pumping import Pump, fan_out, open_pump
 from workers import jobs, rounds
 from workers.engine import Engine, log
 
@@ -47,8 +47,12 @@ class Bells:
             await event.wait()
 
 
-def loops_of(engine: Engine) -> list[Loop]:
+def loops_of(engine: Engine, pump: Pump) -> list[Loop]:
     """Every loop that a worker runs."""
+
+    async def deliver() -> int:
+        return await pump.round() or pump.busy  # while something is under way, its result is waited for
+
     return [
         Loop("relay", lambda: rounds.stamps(engine)),
         Loop("reaction", lambda: rounds.reactions(engine)),
@@ -56,8 +60,8 @@ def loops_of(engine: Engine) -> list[Loop]:
         Loop("tick", lambda: rounds.ticks(engine)),
         Loop("message", lambda: rounds.messages(engine)),
         Loop("job", lambda: jobs.jobs(engine)),
-        Loop("fan_out", lambda: pumping.fan_out(engine.database)),
-        Loop("delivery", lambda: pumping.deliver(engine.database, engine.http, lease=engine.lease)),
+        Loop("fan_out", lambda: fan_out(engine.database)),
+        Loop("delivery", deliver),
         Loop("sweep", lambda: rounds.sweeps(engine), pause_s=2.0),
     ]
 
@@ -67,11 +71,15 @@ FEEDS: Final = {"relay": ("fan_out",), "promote": ("tick",), "fan_out": ("delive
 
 async def run(engine: Engine, bells: Bells, stopping: anyio.Event) -> None:
     """Run every loop until `stopping`; a round that has begun is finished."""
-    async with anyio.create_task_group() as group:
-        for loop in loops_of(engine):
+    async with (
+        open_pump(engine.database, engine.http, lease=engine.lease, metrics=engine.metrics) as pump,
+        anyio.create_task_group() as group,
+    ):
+        loops = loops_of(engine, pump)
+        for loop in loops:
             group.start_soon(_turn, loop, bells, stopping)
         await stopping.wait()
-        for loop in loops_of(engine):
+        for loop in loops:
             bells.ring(loop.name)
 
 

@@ -55,6 +55,13 @@ async def _listen(redis: RedisSettings, bells: Bells, queue: str) -> None:
         except Exception as error:  # noqa: BLE001 - Valkey is away: the loops look by themselves meanwhile
             log.warning("doorbell worker ended", error=type(error).__name__)
         finally:
-            with anyio.CancelScope(shield=True), anyio.move_on_after(2):
-                await worker.close()
+            await _close(worker)
         await anyio.sleep(RESTART_S)
+
+
+async def _close(worker: Worker) -> None:
+    with anyio.CancelScope(shield=True), anyio.move_on_after(2):
+        try:
+            await worker.close()
+        except Exception as error:  # noqa: BLE001 - it says good-bye to a Valkey that may be away
+            log.warning("doorbell worker not closed", error=type(error).__name__)

@@ -17,6 +17,7 @@ from messaging.sweeping import lost_in_dispatch
 from storage import clocks, relay
 from storage.clocks import TICKS, now_of
 from storage.events import EventRow
+from storage.jobs import JOBS
 from storage.queues import (
     MAX_ATTEMPTS,
     SHARDS,
@@ -26,6 +27,7 @@ from storage.queues import (
     backoff,
     by_tenant,
     claim,
+    give_back,
     shard_of,
     shards_with_work,
     still_held,
@@ -164,9 +166,8 @@ async def _failed(engine: Engine, queue: Queue, held: Claim, error: Exception) -
     async with engine.database.tenant(held.tenant_id, Cause(kind="schedule")) as session:
         if not await still_held(session, queue, [held]):
             return
-        statement = text(f"select attempts from {queue.table} where tenant_id = :tenant_id and id = :id")  # allow: f-string-sql, our own table names
         values = {"tenant_id": held.tenant_id, "id": held.id}
-        attempts = int((await session.execute(statement, values)).scalar_one())
+        attempts = int((await session.execute(_ATTEMPTS[queue.name], values)).scalar_one())
         dead = attempts >= MAX_ATTEMPTS
         verdict = {"state": "dead" if dead else "pending", "wait": backoff(attempts)}
         await session.execute(_PUT_BACK[queue.name], values | verdict)
@@ -175,6 +176,11 @@ async def _failed(engine: Engine, queue: Queue, held: Claim, error: Exception) -
             now = await now_of(session)
             await engine.database.registry.on_dead(session, queue.name, held.id, repr(error)[:300], now)
 
+
+_ATTEMPTS: Final = {
+    "tick": text("select attempts from app.tick where tenant_id = :tenant_id and id = :id"),
+    "reaction": text("select attempts from app.reaction where tenant_id = :tenant_id and id = :id"),
+}
 
 # A reaction that waits holds back the later ones of its consumer and object, so they wait as long.
 _PUT_BACK: Final = {
@@ -194,22 +200,31 @@ where r.tenant_id = :tenant_id and r.consumer = one.consumer and r.object_id = o
 
 
 async def messages(engine: Engine, only: UUID | None = None) -> int:
-    """Send what is due."""
+    """Send what is due; told to stop, let others have what has not been begun."""
     held = await claim_from(engine, MESSAGES, only)
+    if not held:
+        return 0
     async with keeping(engine, MESSAGES, held):
         for tenant_id, claims in by_tenant(held).items():
-            work = engine.work("schedule", "messages")
-            async with work(tenant_id) as session:
-                sandbox = (await own_tenant(session)).kind is TenantKind.SANDBOX
-            channel = engine.channel_of("email", tenant_id, sandbox)
             try:
-                outcomes = await send(work, engine.sender, channel, claims)
+                await _send(engine, tenant_id, claims)
             except Exception as error:  # noqa: BLE001 - leased rows return by the sweep, dispatching ones are held
                 log.error("sending failed", tenant_id=str(tenant_id), error=repr(error)[:500])
-                continue
-            for outcome, count in outcomes.items():
-                engine.metrics.message_attempts_total.labels(channel.name, outcome).inc(count)
+    if engine.stopping.is_set():
+        async with engine.database.queue() as session:
+            await give_back(session, MESSAGES, held)
     return len(held)
+
+
+async def _send(engine: Engine, tenant_id: UUID, claims: Sequence[Claim]) -> None:
+    work = engine.work("schedule", "messages")
+    async with work(tenant_id) as session:
+        sandbox = (await own_tenant(session)).kind is TenantKind.SANDBOX
+    channel = engine.channel_of("email", tenant_id, sandbox)
+    stopping = engine.stopping.is_set
+    outcomes = await send(work, engine.sender, channel, claims, stopping=stopping)
+    for outcome, count in outcomes.items():
+        engine.metrics.message_attempts_total.labels(channel.name, outcome).inc(count)
 
 
 async def stamps(engine: Engine, only: UUID | None = None) -> int:
@@ -226,7 +241,7 @@ async def promotions(engine: Engine) -> int:
 
 async def sweeps(engine: Engine) -> int:
     """Give back what the dead had leased; hold what they may have sent. Other work is never counted as done."""
-    for queue in (TICKS, REACTIONS, MESSAGES):
+    for queue in (TICKS, REACTIONS, MESSAGES, JOBS):
         async with engine.database.queue() as session:
             back = await sweep(session, queue)
         if back:
