@@ -118,6 +118,7 @@ class Database:
                 url,
                 pool_size=self._pool_size,
                 max_overflow=self._pool_size,
+                hide_parameters=True,  # errors end in logs and on rows, and parameters are people's
                 pool_pre_ping=False,  # a lost connection is an error that the caller retries; a ping costs each use
                 connect_args={
                     "server_settings": {

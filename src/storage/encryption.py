@@ -70,18 +70,27 @@ class LocalKeyProvider:
 
 
 def _read_or_make(path: Path) -> bytes:
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        key = path.read_bytes()
-        if len(key) != 32:  # noqa: PLR2004 - AES-256
-            raise ValueError(f"{path.name} is no key of 32 bytes: restore it from your backup") from None
-        return key
-    key = AESGCM.generate_key(256)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(key)
-        file.flush()
-        os.fsync(file.fileno())
+    """The key in the file, which appears whole or not at all, whoever else makes it or is killed meanwhile."""
+    if not path.exists():
+        draft = path.with_name(f"{path.name}.{os.getpid()}")
+        draft.unlink(missing_ok=True)
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(AESGCM.generate_key(256))
+            file.flush()
+            os.fsync(file.fileno())
+        try:
+            path.hardlink_to(draft)
+        except FileExistsError:
+            pass  # another process was first: its key is the one
+        finally:
+            draft.unlink()
+        folder = os.open(path.parent, os.O_RDONLY)
+        os.fsync(folder)  # what is sealed must not outlive the key's name
+        os.close(folder)
+    key = path.read_bytes()
+    if len(key) != 32:  # noqa: PLR2004 - AES-256
+        raise ValueError(f"{path.name} is no key of 32 bytes: restore it from your backup")
     return key
 
 
