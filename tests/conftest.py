@@ -9,6 +9,7 @@ from uuid import UUID
 import msgspec
 import pytest
 from anyio.from_thread import BlockingPortal, start_blocking_portal
+from hypothesis import settings
 
 from cli.composition import build_registry
 from storage.database import Database, Urls
@@ -27,6 +28,14 @@ class Node(Protocol):
 
     config: pytest.Config
     workerinput: dict[str, str]
+
+
+settings.register_profile("relance", deadline=None)  # two cores carry the servers as well: time says nothing
+settings.load_profile("relance")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--full", action="store_true", help="tests/contract and tests/faults at their full length")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -50,6 +59,12 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 @pytest.fixture(scope="session")
 def anyio_backend() -> str:
     return "asyncio"
+
+
+@pytest.fixture(scope="session")
+def full(pytestconfig: pytest.Config) -> bool:
+    """Whether the whole of a long test is wanted, or the form that fits into every run."""
+    return bool(pytestconfig.getoption("--full"))
 
 
 @pytest.fixture(scope="session")
