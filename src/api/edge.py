@@ -4,7 +4,6 @@ import secrets
 import time
 from typing import Final, cast
 
-import msgspec
 from litestar import Litestar
 from litestar.types import HTTPScope, LifeSpanReceive, LifeSpanScope, LifeSpanSend, Message, Receive, Scope, Send
 
@@ -15,7 +14,6 @@ from api.resources import ApiSettings, Resources
 from kernel.errors import AppError, Malformed, NotFound
 from runtime import logs
 
-log = logs.logger(__name__)
 _STANDING: Final = [
     (b"cache-control", b"no-store"),
     (b"x-content-type-options", b"nosniff"),
@@ -80,9 +78,8 @@ class Api(Litestar):
                 await super().__call__(inner, receive, decorated)
             else:
                 await self._refuse(refused, decorated)
-            route, took_s = exchanges.route_of(inner) or "none", time.perf_counter() - began
-            log.debug("request_answered", method=asked, route=route, status=status, duration_ms=round(took_s * 1000))
-        self.resources.metrics.observe_request(asked, route, status, took_s)
+        route = exchanges.route_of(inner) or "none"
+        self.resources.metrics.observe_request(asked, route, status, time.perf_counter() - began)
 
     def _standing(self, exchange: Exchange) -> list[tuple[bytes, bytes]]:
         more = [(b"request-id", exchange.request_id.encode()), *exchange.headers, *_STANDING]
@@ -93,12 +90,8 @@ class Api(Litestar):
         return more
 
     async def _refuse(self, error: AppError, send: Send) -> None:
-        body = msgspec.json.encode(problems.problem_of(error, self.settings.public_url))
-        headers = [
-            (b"content-type", problems.MEDIA_TYPE.encode()),
-            (b"content-length", str(len(body)).encode()),
-        ]
-        await send({"type": "http.response.start", "status": error.status, "headers": headers})
+        status, headers, body = problems.written(error, self.settings.public_url)
+        await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": body, "more_body": False})
 
 

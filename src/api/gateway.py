@@ -21,8 +21,9 @@ from api.auth import Doorkeeper
 from api.errors import BodyNotTaken, BodyTooLarge, NotAcceptable, RateLimited, UnsupportedMediaType
 from api.etags import is_known
 from api.exchange import Exchange, Plan, exchange_of
+from api.problems import refusal_of, written
 from api.resources import MAX_BODY_BYTES, Allowance, ApiSettings, Resources
-from kernel.errors import Fault, Forbidden, Invalid, Malformed
+from kernel.errors import AppError, Fault, Forbidden, Invalid, Malformed
 from runtime import logs
 from storage import idempotency as kept_answers
 from storage.idempotency import Kept
@@ -85,6 +86,11 @@ class Gateway(ASGIMiddleware):
                 self._resources.metrics.idempotency_replays_total.inc()
                 outbox.replay(kept)
                 await close(exchange, keep=False)
+        except Exception as error:
+            await close(exchange, keep=False)
+            if not outbox.status:
+                raise
+            outbox.refuse(refusal_of(error, scope), self._settings.public_url)  # it ended well, its commit did not
         except BaseException:
             await close(exchange, keep=False)
             raise
@@ -182,6 +188,11 @@ class Outbox:
         self.status, self._parts = kept.status, [kept.body]
         self.headers = [(name.encode(), value.encode()) for name, value in kept.headers.items()]
         self.headers.append(idempotency.REPLAYED)
+
+    def refuse(self, error: AppError, public_url: str) -> None:
+        """Answer a failure in place of what the handler had answered."""
+        self.status, self.headers, body = written(error, public_url)
+        self._parts = [body]
 
     def conclude(self, exchange: Exchange, plan: Plan, if_none_match: str | None) -> None:
         """Write the answer for the caller's version, or say that it holds it already."""

@@ -12,6 +12,7 @@ from litestar import Request, Response
 from litestar.datastructures import State
 from litestar.exceptions import HTTPException, ValidationException
 from litestar.openapi import ResponseSpec
+from litestar.types import HTTPScope, Scope
 from msgspec import Struct
 from sqlalchemy.exc import DBAPIError, InterfaceError
 
@@ -87,6 +88,25 @@ def headers_of(error: AppError) -> dict[str, str]:
     return {}
 
 
+def written(error: AppError, public_url: str) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
+    """An error as it is sent: status, headers, body."""
+    body = msgspec.json.encode(problem_of(error, public_url))
+    headers = [(b"content-type", MEDIA_TYPE.encode()), (b"content-length", str(len(body)).encode())]
+    headers += [(name.lower().encode(), value.encode()) for name, value in headers_of(error).items()]
+    return error.status, headers, body
+
+
+def refusal_of(error: Exception, scope: Scope) -> AppError:
+    """What a caller is told of an exception; a bug, or a server that is away, tells nothing of itself."""
+    if isinstance(error, AppError):
+        return error
+    if is_passing(error):
+        log.warning("request_could_not_be_served", error=type(error).__name__)
+        return Unavailable()
+    log.error("request_failed", exc_info=error, method=cast("HTTPScope", scope)["method"], route=route_of(scope))
+    return InternalError()
+
+
 def problems(*errors: type[AppError]) -> dict[int, ResponseSpec]:
     """Declare on a handler the failures of its own; those that every operation may answer are added.
 
@@ -146,11 +166,7 @@ class Answering:
 
     def unexpected(self, request: Request[Any, Any, State], error: Exception) -> Response[Any]:  # Any: as above
         """A bug, or a server that is away: nothing of it reaches the caller."""
-        if is_passing(error):
-            log.warning("request_could_not_be_served", error=type(error).__name__)
-            return self._answer(Unavailable())
-        log.error("request_failed", exc_info=error, method=request.method, route=route_of(request.scope))
-        return self._answer(InternalError())
+        return self._answer(refusal_of(error, request.scope))
 
     def _answer(self, error: AppError) -> Response[Any]:  # Any: bytes, written already
         body = msgspec.json.encode(problem_of(error, self._public_url))

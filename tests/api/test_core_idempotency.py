@@ -92,6 +92,17 @@ async def test_a_failure_is_not_kept_and_leaves_nothing(
     assert await effects(database, tenant_id) == 1
 
 
+async def test_a_commit_that_fails_is_seen_by_the_caller(
+    alice: AsyncClient, database: Database, tenant_id: UUID
+) -> None:
+    for headers in ({"Idempotency-Key": "k"}, {"Idempotency-Key": "l"}):
+        broken = await alice.post("/v1/things", json=THING | {"name": "late"}, headers=headers)
+        assert (broken.status_code, broken.json()["code"]) == (500, "internal")
+        assert b"kill_switch" not in broken.content
+    assert await effects(database, tenant_id) == 0
+    assert (await send(alice, "k")).status_code == 201
+
+
 async def test_two_at_once_have_one_effect(alice: AsyncClient, database: Database, tenant_id: UUID) -> None:
     answers = await asyncio.gather(*(send(alice, "k") for _ in range(6)))
     assert {answer.status_code for answer in answers} == {201}

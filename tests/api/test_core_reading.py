@@ -1,7 +1,9 @@
 """What a request may look like: bodies, queries, paths, methods, content types."""
 
+import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any
+from uuid import UUID
 
 import pytest
 from httpx import AsyncClient
@@ -10,8 +12,9 @@ from litestar import Litestar
 from api import openapi
 from api.app import create_app
 from api.edge import Api
-from api.resources import MAX_BODY_BYTES, Resources
-from support.api import BASE_URL, SETTINGS
+from api.resources import MAX_BODY_BYTES, ApiSettings, Resources
+from storage.database import Database
+from support.api import BASE_URL, SETTINGS, client_of, make_key
 from support.planted import Things
 
 THING = {"name": "a", "currency": "EUR"}
@@ -117,6 +120,20 @@ async def test_a_body_has_a_limit_whether_announced_or_not(alice: AsyncClient) -
         assert (answer.status_code, answer.json()["code"]) == (413, "body_too_large")
     answer = await alice.post("/v1/things", content=stream(MAX_BODY_BYTES), headers=headers)
     assert (answer.status_code, answer.json()["code"]) == (422, "invalid")  # read whole: the name is too long
+
+
+async def test_a_body_that_stops_half_way_is_not_waited_for(
+    resources: Resources, database: Database, tenant_id: UUID
+) -> None:
+    async def half() -> AsyncIterator[bytes]:
+        yield b'{"name":'
+        await asyncio.Event().wait()
+
+    app = create_app(resources, ApiSettings(public_url=BASE_URL, body_timeout_s=0.02), controllers=[Things])
+    async with app.lifespan(), client_of(app, await make_key(database, tenant_id)) as client:
+        headers = {"Content-Type": "application/json", "Idempotency-Key": "k"}
+        answer = await client.post("/v1/things", content=half(), headers=headers)
+    assert (answer.status_code, answer.json()["code"]) == (400, "malformed")
 
 
 async def test_an_operation_without_a_body_takes_none(alice: AsyncClient) -> None:

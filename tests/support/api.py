@@ -3,12 +3,14 @@
 A folder whose tests speak to the API has a conftest.py that says `from support.api import *`.
 """
 
+import logging
 from collections.abc import AsyncGenerator
 from typing import Any, Final, cast
 from uuid import UUID
 
 import httpx
 import pytest
+import structlog
 from httpx import AsyncClient
 from litestar import Litestar
 
@@ -25,7 +27,7 @@ from tenants import keys
 BASE_URL: Final = "http://relance.test"
 SETTINGS: Final = ApiSettings(public_url=BASE_URL, metrics_token="metrics-token")
 
-__all__ = ["alice", "app", "bob", "client_of", "make_key", "number_events", "resources", "settings"]
+__all__ = ["alice", "app", "bob", "client_of", "make_key", "number_events", "plain_logs", "resources", "settings"]
 
 
 async def make_key(database: Database, tenant_id: UUID, *scopes: str) -> str:
@@ -48,6 +50,13 @@ async def number_events(database: Database) -> None:
     """Do the relay's work once: give every committed event its place in the log."""
     async with database.queue() as session:
         await stamp(session)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def plain_logs() -> None:
+    """Until a process configures its logs, structlog draws tracebacks with every variable: seconds for each."""
+    processors = [structlog.processors.format_exc_info, structlog.processors.KeyValueRenderer()]
+    structlog.configure(processors=processors, wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ from api.problems import problems
 from api.routes import needs
 from kernel.errors import Conflict, PreconditionFailed, PreconditionRequired
 from storage.session import TenantSession, tenant_of
+from tenants.models import KillSwitch
 
 ROWS: Final = list(range(1, 8))
 
@@ -75,6 +76,8 @@ class Things(Controller):
         await count(session)
         if data.name == "conflict":
             raise PlantedConflict
+        if data.name == "late":  # found wrong only when the transaction ends
+            session.add(KillSwitch(tenant_id=tenant_of(session), scope="tenant", stopped=False, version=1))
         if data.name == "bug":
             raise RuntimeError("a secret of the machine room")
         return ThingView(id="thg_1", version=3, name=data.name)
