@@ -38,6 +38,7 @@ class Workbench:
     def __init__(self, server: Server, portal: BlockingPortal) -> None:
         self.server = server
         self._portal = portal
+        self._template = template_name()  # of the migrations as this process has found them
         self._run = uuid4().int >> 97  # 31 bits
         self._made = 0
         self._clone: Clone | None = None
@@ -84,7 +85,7 @@ class Workbench:
             await keeper.execute("select pg_advisory_lock($1)", SETUP_LOCK)
             try:
                 await _drop_left_behind(keeper)
-                await _make_template(keeper, self.server)
+                await _make_template(keeper, self.server, self._template)
             finally:
                 await keeper.execute("select pg_advisory_unlock($1)", SETUP_LOCK)
             await _check_passwords(self.server)
@@ -93,7 +94,7 @@ class Workbench:
 
     async def _make_clone(self) -> "Clone":
         await self._connected()
-        name = await self._create(template_name())
+        name = await self._create(self._template)
         clone = Clone(name, await asyncpg.connect(dsn_of(self.server.superuser(name))))
         await clone.remember()
         return clone
@@ -167,8 +168,8 @@ def dsn_of(url: str) -> str:
     return url.replace("+asyncpg", "", 1)
 
 
-async def _make_template(keeper: "Connection", server: Server) -> None:
-    name, draft = template_name(), f"{TEMPLATE}draft"
+async def _make_template(keeper: "Connection", server: Server, name: str) -> None:
+    draft = f"{TEMPLATE}draft"
     if await keeper.fetchval("select 1 from pg_database where datname = $1", name):
         return
     await _drop_old_templates(keeper)
@@ -177,6 +178,8 @@ async def _make_template(keeper: "Connection", server: Server) -> None:
     await keeper.execute(f'drop database if exists "{draft}" with (force)')
     await keeper.execute(f'create database "{draft}" template template0')
     await storage.migrating.migrate(server.superuser(draft), new)
+    if template_name() != name:
+        raise RuntimeError("the migrations have changed while they ran: start the tests again")
     await keeper.execute(f'alter database "{draft}" rename to "{name}"')
     await keeper.execute(f"comment on database \"{name}\" is '{system_now():%Y-%m-%d}'")
     await keeper.execute(f'alter database "{name}" with is_template true allow_connections false')
