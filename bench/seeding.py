@@ -4,12 +4,10 @@ from typing import Final
 from uuid import UUID
 
 import asyncpg
+import msgspec
 
 from bench.stage import Stage, dsn
 from dunning.rules import default_body
-from kernel import ids
-
-import msgspec
 
 DAYS_LATE: Final = 4  # the first reminder is due, the second not yet
 
@@ -24,11 +22,6 @@ async def debts(stage: Stage, name: str, tenants: list[UUID], *, each: int, per_
         await connection.execute(_COURSES, tenants, DAYS_LATE)
     finally:
         await connection.close()
-
-
-def new_tenants(count: int) -> list[UUID]:
-    """Ids of tenants that lie in every shard."""
-    return [ids.new_id() for _ in range(count)]
 
 
 _CREDITORS: Final = """

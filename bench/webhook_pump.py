@@ -13,7 +13,7 @@ from sqlalchemy import text
 
 from bench.results import Result, middle
 from bench.sink import Sink, Tally, open_sink
-from bench.stage import CAUSE, Stage, make_tenants, opened
+from bench.stage import CAUSE, Stage, make_tenants, new_ids, opened
 from dunning.events import NoticePlanned
 from dunning.views import NoticeView
 from kernel import ids
@@ -86,8 +86,10 @@ CPU_HOLD: Final = 2.5
 
 async def _prepared(stage: Stage, sink: Sink, each: int) -> str:
     name = await stage.clone()
+    tenants = new_ids(TENANTS)
+    await make_tenants(stage, name, tenants)
     async with opened(stage, name) as database:
-        for place, tenant_id in enumerate(await make_tenants(database, TENANTS)):
+        for place, tenant_id in enumerate(tenants):
             new = NewWebhookEndpoint(url=f"{sink.url}/hooks/{place}", types=("notice.*",))
             async with database.tenant(tenant_id, CAUSE) as session:
                 await endpoints.create(session, new, system_now(), ring=database.keys, http=LOOPBACK)
