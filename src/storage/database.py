@@ -33,12 +33,19 @@ class Doorbell(Protocol):
         """Never raises, never waits long."""
         ...
 
+    async def close(self) -> None:
+        """Give back what ringing needs."""
+        ...
+
 
 class NoDoorbell:
     """For commands and tests: workers find the work by their own sweep."""
 
     async def ring(self, queues: Iterable[str], tenant_id: UUID) -> None:
         del queues, tenant_id
+
+    async def close(self) -> None:
+        pass
 
 
 class Database:
@@ -138,3 +145,4 @@ class Database:
         for engine in self._engines.values():
             await engine.dispose()
         self._engines.clear()
+        await self.doorbell.close()

@@ -30,6 +30,9 @@ class Bell:
     async def ring(self, queues: Iterable[str], tenant_id: UUID) -> None:
         self.rung.append((set(queues), tenant_id))
 
+    async def close(self) -> None:
+        pass
+
 
 async def test_a_session_without_a_tenant_sends_nothing(database: Database) -> None:
     maker = async_sessionmaker(database.engine("app"), class_=TenantSession)
