@@ -149,6 +149,7 @@ def _document(row: _Cells, mapping: CsvMapping, kinds: dict[str, RowKind]) -> Do
         currency=sums.currency,
         total_minor=sums.total,
         amount_due_minor=sums.amount_due,
+        amount_due_stated=sums.paid is not None or row.has("amount_due"),
         prepaid_minor=sums.paid,
         tax_minor=sums.tax,
         seller=identities.seller(row.text, warnings),

@@ -89,6 +89,7 @@ class Document(Struct, frozen=True, kw_only=True):
     currency: str
     total_minor: int
     amount_due_minor: int  # of a credit note: what is left to use
+    amount_due_stated: bool = True  # else nothing says what is left, and it is taken to be the total
     prepaid_minor: int | None = None
     tax_minor: int | None = None
     type_code: str | None = None  # UNTDID 1001; none from a CSV

@@ -73,6 +73,7 @@ def document_of(found: Found) -> Document:
         currency=currency,
         total_minor=sums.total,
         amount_due_minor=sums.amount_due,
+        amount_due_stated="amount_due_missing" not in warnings or sums.prepaid is not None,
         prepaid_minor=sums.prepaid,
         tax_minor=sums.tax,
         type_code=found.type_code,

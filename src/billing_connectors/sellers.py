@@ -1,0 +1,87 @@
+"""Whose sale a document is: which of the tenant's creditors, or why it is none of theirs."""
+
+from collections.abc import Sequence
+from typing import Final
+from uuid import UUID
+
+from msgspec import Struct
+from sqlalchemy import select
+
+from billing_connectors.documents.canonical import Document
+from billing_connectors.legal_ids import stated_by
+from billing_connectors.merging import LEDGER
+from kernel.text import fold
+from receivables.errors import CreditorNotFound
+from receivables.identifiers import CREDITORS, Identifier, held_by, implied
+from receivables.models import Creditor
+from storage.session import TenantSession, tenant_of
+
+MAX_CREDITORS: Final = 1_000
+
+
+class Legal(Struct, frozen=True):
+    """A creditor as documents know it: its folded name, its legal ids and what they imply."""
+
+    id: UUID
+    name: str
+    identifiers: frozenset[Identifier]
+
+
+class Creditors(Struct, frozen=True):
+    """The tenant's creditors, and the one that the import was told to be for."""
+
+    all: tuple[Legal, ...]
+    chosen: Legal | None = None
+
+
+class Seller(Struct, frozen=True):
+    """The creditor of a document, or the reason why it has none."""
+
+    creditor_id: UUID | None
+    reason: str | None = None
+    unchecked: bool = False  # nothing of the document could be compared with nothing of ours
+
+
+async def load_creditors(session: TenantSession, chosen_id: UUID | None) -> Creditors:
+    """Who may be the seller. Raises CreditorNotFound."""
+    statement = (
+        select(Creditor.id, Creditor.name)
+        .where(Creditor.tenant_id == tenant_of(session))
+        .order_by(Creditor.id)
+        .limit(MAX_CREDITORS)
+    )
+    names = {row.id: row.name for row in await session.execute(statement)}
+    held = await held_by(session, CREDITORS, names)
+    every = tuple(
+        Legal(creditor_id, fold(name), frozenset(form for one in held[creditor_id] for form in implied(one)))
+        for creditor_id, name in names.items()
+    )
+    chosen = next((each for each in every if each.id == chosen_id), None)
+    if chosen_id is not None and chosen is None:
+        raise CreditorNotFound
+    return Creditors(every, chosen)
+
+
+def seller_of(document: Document, creditors: Creditors) -> Seller:
+    """Which creditor issued the document; a stranger's is refused as soon as ours can be told by their ids."""
+    stated = frozenset(stated_by(document.seller))
+    matching = [each for each in creditors.all if each.identifiers & stated]
+    ours = [creditors.chosen] if creditors.chosen is not None else list(creditors.all)
+    if not ours:
+        return Seller(None, "no_creditor")
+    if stated and any(each.identifiers for each in ours):
+        return _only([each for each in ours if each in matching], "not_our_sale")
+    if matching:  # another creditor than the one that was chosen
+        return Seller(None, "not_our_sale")
+    unchecked = not any(each.identifiers for each in ours) or document.format != LEDGER
+    if len(ours) > 1:
+        name = fold(document.seller.name)
+        ours = [each for each in ours if each.name == name]
+    found = _only(ours, "creditor_ambiguous")
+    return Seller(found.creditor_id, found.reason, unchecked)
+
+
+def _only(found: Sequence[Legal], otherwise: str) -> Seller:
+    if len(found) == 1:
+        return Seller(found[0].id)
+    return Seller(None, "creditor_ambiguous" if found else otherwise)

@@ -1,0 +1,76 @@
+"""`relance import documents`: bring e-invoices and accounting exports in."""
+
+from collections import Counter
+from pathlib import Path
+from typing import Final
+
+import click
+import msgspec
+from msgspec.structs import replace
+
+from billing_connectors.documents.confined import ConfinedReader
+from billing_connectors.importing import Judged, desk_of, import_all
+from cli.people import CAUSE, run
+from kernel import ids
+from storage.database import Database
+from tenants.creation import find_tenant
+
+_QUIET: Final = frozenset({"imported", "unchanged", "updated"})
+
+
+@click.group("import")
+def import_() -> None:
+    """Bring in what accounting has: documents and exports."""
+
+
+@import_.command("documents")
+@click.argument("paths", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
+@click.option("--tenant", "tenant_slug", required=True, help="The tenant's slug.")
+@click.option("--creditor", help="The creditor's id (crd_…): whose sales these are.")
+@click.option("--mapping", help="How to read a CSV: generic, journal-des-ventes, or a JSON file (generic by default).")
+@click.option("--backfill", is_flag=True, help="Bulk history: recorded, but not delivered to webhooks by itself.")
+@click.option("--json", "as_json", is_flag=True, help="Answer one JSON object a line.")
+def import_documents(
+    *,
+    paths: tuple[Path, ...],
+    tenant_slug: str,
+    creditor: str | None,
+    mapping: str | None,
+    backfill: bool,
+    as_json: bool,
+) -> None:
+    """Import e-invoices (Factur-X, UBL, CII) and CSV exports; PATHS are files, or folders to walk.
+
+    Every document and every row gets a verdict: imported, updated, unchanged, rejected or quarantined.
+    """
+    creditor_id = ids.decode("crd", creditor) if creditor is not None else None
+    cause = replace(CAUSE, backfill=backfill)
+
+    async def work(database: Database) -> Counter[str]:
+        async with database.directory() as directory:
+            found = await find_tenant(directory, tenant_slug)
+        counts: Counter[str] = Counter()
+        with ConfinedReader() as reader:
+            desk = desk_of(database, found.tenant_id, reader, cause=cause, creditor_id=creditor_id, mapping=mapping)
+            async for one in import_all(desk, paths):
+                counts[one.verdict.status] += 1
+                _say(one, as_json=as_json)
+        return counts
+
+    counts = run(work)
+    if not as_json:
+        click.echo(", ".join(f"{count} {status}" for status, count in sorted(counts.items())) or "nothing to import")
+
+
+def _say(one: Judged, *, as_json: bool) -> None:
+    verdict = one.verdict
+    if as_json:
+        click.echo(msgspec.json.encode(verdict))
+        return
+    if verdict.status in _QUIET and one.line is not None:
+        return  # of an export only what a person has to look at
+    where = verdict.file if one.line is None else f"{verdict.file}:{one.line}"
+    what = " ".join(text for text in (verdict.kind, verdict.number) if text)
+    why = ": ".join(text for text in (verdict.reason, one.detail) if text)
+    noted = f" ({', '.join(verdict.warnings)})" if verdict.warnings else ""
+    click.echo("  ".join(text for text in (where, verdict.status, what, why) if text) + noted)
