@@ -5,10 +5,10 @@ from collections import OrderedDict
 from typing import Final
 
 from api.exchange import Exchange
+from api.resources import Resources
 from kernel.clock import system_now
 from kernel.errors import Unauthenticated
 from storage import access_log
-from storage.database import Database
 from storage.session import Cause
 from tenants import keys, tokens
 from tenants.caller import Caller
@@ -23,8 +23,8 @@ _SCHEME: Final = "bearer "
 class Doorkeeper:
     """Recognises keys. A revoked key is refused at the latest `remember_s` after its revocation."""
 
-    def __init__(self, database: Database, remember_s: float) -> None:
-        self._database, self._remember_s = database, remember_s
+    def __init__(self, resources: Resources, remember_s: float) -> None:
+        self._resources, self._remember_s = resources, remember_s
         self._known: OrderedDict[bytes, tuple[float, Verified]] = OrderedDict()
         self._noted: OrderedDict[tuple[bytes, str], float] = OrderedDict()
 
@@ -45,14 +45,14 @@ class Doorkeeper:
 
     async def _look_up(self, token: tokens.Token, request_id: str) -> Verified:
         try:
-            async with self._database.directory() as session:
+            async with self._resources.database.directory() as session:
                 found = await keys.verify(session, token.text)
         except KeyRefused as refused:
             caller = Caller(kind="api_key", id=tokens.name_of(refused.key_id), scopes=frozenset())
             await self.note(refused, caller, request_id)
             raise Unauthenticated from None
         if not found.was_used_today:
-            async with self._database.tenant(found.tenant_id, found.caller.cause(request_id)) as session:
+            async with self._resources.database.tenant(found.tenant_id, found.caller.cause(request_id)) as session:
                 await keys.mark_used(session, found.key_id)
         self._known[token.digest] = (time.monotonic() + self._remember_s, found)
         if len(self._known) > _MAX_KNOWN:
@@ -62,7 +62,7 @@ class Doorkeeper:
     async def note(self, refused: KeyRefused, caller: Caller, request_id: str) -> None:
         """Keep an access row of a key that was refused: revoked, expired, or with a secret that is not its own."""
         if self._is_new((refused.key_id.bytes, refused.why)):
-            async with self._database.tenant(refused.tenant_id, caller.cause(request_id)) as session:
+            async with self._resources.database.tenant(refused.tenant_id, caller.cause(request_id)) as session:
                 access_log.note(
                     session, caller=caller.id, action="authenticate", outcome="refused", request_id=request_id,
                     detail=refused.why,
@@ -74,7 +74,7 @@ class Doorkeeper:
         if caller is None or tenant_id is None or not self._is_new((caller.id.encode(), operation)):
             return
         cause = Cause(kind=caller.kind, id=caller.id, request_id=exchange.request_id)
-        async with self._database.tenant(tenant_id, cause) as session:
+        async with self._resources.database.tenant(tenant_id, cause) as session:
             access_log.note(
                 session, caller=caller.id, action=operation, outcome="forbidden", request_id=exchange.request_id,
                 detail=scope,

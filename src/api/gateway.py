@@ -45,7 +45,7 @@ class Gateway(ASGIMiddleware):
 
     def __init__(self, resources: Resources, settings: ApiSettings) -> None:
         self._resources, self._settings = resources, settings
-        self._doorkeeper = Doorkeeper(resources.database, settings.key_cache_s)
+        self._doorkeeper = Doorkeeper(resources, settings.key_cache_s)
         self.plans: dict[HTTPRouteHandler, Plan] = {}
 
     async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:

@@ -10,17 +10,16 @@ from litestar import Litestar
 from sqlalchemy.exc import DBAPIError
 
 from api import versions
-from api.app import create_app
 from api.problems import is_passing
 from api.resources import ApiSettings, Resources
 from storage.database import Database
-from support.api import SETTINGS, client_of, make_key
+from support.api import app_of, client_of, make_key
 from support.planted import ROWS, Things
 
 
 @pytest.fixture
 async def app(resources: Resources) -> AsyncGenerator[Litestar]:
-    app = create_app(resources, SETTINGS, controllers=[Things])
+    app = app_of(resources, controllers=[Things])
     async with app.lifespan():
         yield app
 
@@ -39,7 +38,7 @@ async def test_every_answer_is_named_private_and_not_kept(alice: AsyncClient) ->
 
 async def test_a_secure_address_asks_for_security(resources: Resources) -> None:
     for url, expected in (("https://api.example.com", True), ("http://127.0.0.1:8000", False)):
-        app = create_app(resources, ApiSettings(public_url=url), controllers=[Things])
+        app = app_of(resources, ApiSettings(public_url=url), controllers=[Things])
         async with app.lifespan(), client_of(app, None) as client:
             answer = await client.get("/v1/nothing")
         assert ("Strict-Transport-Security" in answer.headers) is expected

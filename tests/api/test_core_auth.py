@@ -9,12 +9,11 @@ from httpx import AsyncClient
 from litestar import Litestar
 from sqlalchemy import text
 
-from api.app import create_app
 from api.resources import ApiSettings, Resources
 from kernel import ids
 from kernel.clock import system_now
 from storage.database import Database
-from support.api import BASE_URL, client_of, make_key
+from support.api import BASE_URL, app_of, client_of, make_key
 from support.tenants import CAUSE
 from tenants import keys, tokens
 from tenants.models import TenantKind
@@ -23,7 +22,7 @@ from tenants.models import TenantKind
 @pytest.fixture
 async def forgetful(resources: Resources) -> AsyncGenerator[Litestar]:
     """An application that looks every key up, so that a test need not wait until it has forgotten one."""
-    app = create_app(resources, ApiSettings(public_url=BASE_URL, key_cache_s=0.0))
+    app = app_of(resources, ApiSettings(public_url=BASE_URL, key_cache_s=0.0))
     async with app.lifespan():
         yield app
 

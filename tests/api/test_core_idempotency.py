@@ -9,10 +9,9 @@ from httpx import AsyncClient, Response
 from litestar import Litestar
 from sqlalchemy import text
 
-from api.app import create_app
 from api.resources import Resources
 from storage.database import Database
-from support.api import SETTINGS, client_of, make_key
+from support.api import app_of, client_of, make_key
 from support.planted import Things
 from support.tenants import CAUSE
 
@@ -21,7 +20,7 @@ THING = {"name": "a", "currency": "EUR"}
 
 @pytest.fixture
 async def app(resources: Resources) -> AsyncGenerator[Litestar]:
-    app = create_app(resources, SETTINGS, controllers=[Things])
+    app = app_of(resources, controllers=[Things])
     async with app.lifespan():
         yield app
 
@@ -126,7 +125,7 @@ async def test_a_key_is_visible_text(alice: AsyncClient, key: str) -> None:
 
 
 async def test_a_secret_is_answered_once(resources: Resources, database: Database, tenant_id: UUID) -> None:
-    app = create_app(resources, SETTINGS)
+    app = app_of(resources)
     body, headers = {"name": "k", "scopes": ["tenant:read"]}, {"Idempotency-Key": "k"}
     async with app.lifespan(), client_of(app, await make_key(database, tenant_id)) as client:
         first = await client.post("/v1/api_keys", json=body, headers=headers)

@@ -7,11 +7,10 @@ from uuid import UUID
 import pytest
 from redis.asyncio import Redis
 
-from api.app import create_app
 from api.limiting import Quota, RateSettings, ValkeyLimiter
 from api.resources import Resources
 from storage.database import Database
-from support.api import SETTINGS, client_of, make_key
+from support.api import app_of, client_of, make_key
 
 SLOW = Quota(20, 86_400)  # in a test nothing of it comes back
 
@@ -94,7 +93,7 @@ async def test_the_limit_is_said_on_every_answer_and_ends_in_429(
     resources: Resources, database: Database, tenant_id: UUID, valkey: Redis, prefix: str
 ) -> None:
     resources.limiter = limiter(valkey, prefix, key=Quota(4, 86_400))
-    app = create_app(resources, SETTINGS)
+    app = app_of(resources)
     async with app.lifespan(), client_of(app, await make_key(database, tenant_id)) as client:
         for left in (3, 2, 1, 0):
             answer = await client.get("/v1/tenant" if left else "/v1/nothing/here")

@@ -10,11 +10,10 @@ from httpx import AsyncClient
 from litestar import Litestar
 
 from api import openapi
-from api.app import create_app
 from api.edge import Api
 from api.resources import MAX_BODY_BYTES, ApiSettings, Resources
 from storage.database import Database
-from support.api import BASE_URL, SETTINGS, client_of, make_key
+from support.api import BASE_URL, app_of, client_of, make_key
 from support.planted import Things
 
 THING = {"name": "a", "currency": "EUR"}
@@ -22,7 +21,7 @@ THING = {"name": "a", "currency": "EUR"}
 
 @pytest.fixture
 async def app(resources: Resources) -> AsyncGenerator[Litestar]:
-    app = create_app(resources, SETTINGS, controllers=[Things])
+    app = app_of(resources, controllers=[Things])
     async with app.lifespan():
         yield app
 
@@ -129,7 +128,7 @@ async def test_a_body_that_stops_half_way_is_not_waited_for(
         yield b'{"name":'
         await asyncio.Event().wait()
 
-    app = create_app(resources, ApiSettings(public_url=BASE_URL, body_timeout_s=0.02), controllers=[Things])
+    app = app_of(resources, ApiSettings(public_url=BASE_URL, body_timeout_s=0.02), controllers=[Things])
     async with app.lifespan(), client_of(app, await make_key(database, tenant_id)) as client:
         headers = {"Content-Type": "application/json", "Idempotency-Key": "k"}
         answer = await client.post("/v1/things", content=half(), headers=headers)

@@ -4,7 +4,7 @@ A folder whose tests speak to the API has a conftest.py that says `from support.
 """
 
 import logging
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from typing import Any, Final, cast
 from uuid import UUID
 
@@ -12,10 +12,11 @@ import httpx
 import pytest
 import structlog
 from httpx import AsyncClient
-from litestar import Litestar
+from litestar import Controller, Litestar
 
 from api.app import create_app
 from api.resources import ApiSettings, Drain, Resources
+from api.v1.registered import RESOURCES
 from kernel.clock import system_now
 from runtime.metrics import Metrics
 from storage.blobs import PostgresBlobs
@@ -27,7 +28,21 @@ from tenants import keys
 BASE_URL: Final = "http://relance.test"
 SETTINGS: Final = ApiSettings(public_url=BASE_URL, metrics_token="metrics-token")
 
-__all__ = ["alice", "app", "bob", "client_of", "make_key", "number_events", "plain_logs", "resources", "settings"]
+_HELD: Final[list[Resources]] = []
+_BUILT: Final[dict[tuple[ApiSettings, tuple[type[Controller], ...]], Litestar]] = {}
+
+__all__ = [
+    "alice",
+    "app",
+    "app_of",
+    "bob",
+    "client_of",
+    "make_key",
+    "number_events",
+    "plain_logs",
+    "resources",
+    "settings",
+]
 
 
 async def make_key(database: Database, tenant_id: UUID, *scopes: str) -> str:
@@ -61,13 +76,19 @@ def plain_logs() -> None:
 
 @pytest.fixture
 def resources(database: Database) -> Resources:
-    return Resources(
+    """What the application stands on, made anew for each test; applications are built once and find it there."""
+    fresh = Resources(
         database=database,
         signing_secret=b"a secret of tests",
         metrics=Metrics(),
         blobs=PostgresBlobs(database.keys),
         drain=Drain(),
     )
+    if not _HELD:
+        _HELD.append(fresh)
+    for name in fresh.__struct_fields__:
+        setattr(_HELD[0], name, getattr(fresh, name))
+    return _HELD[0]
 
 
 @pytest.fixture
@@ -75,9 +96,19 @@ def settings() -> ApiSettings:
     return SETTINGS
 
 
+def app_of(
+    resources: Resources, settings: ApiSettings = SETTINGS, controllers: Sequence[type[Controller]] = tuple(RESOURCES)
+) -> Litestar:
+    """The application of these controllers; building it takes longer than most tests, so it is built once."""
+    wanted = (settings, tuple(controllers))
+    if wanted not in _BUILT:
+        _BUILT[wanted] = create_app(resources, settings, controllers=controllers)
+    return _BUILT[wanted]
+
+
 @pytest.fixture
 async def app(resources: Resources, settings: ApiSettings) -> AsyncGenerator[Litestar]:
-    app = create_app(resources, settings)
+    app = app_of(resources, settings)
     async with app.lifespan():
         yield app
 
