@@ -1,9 +1,8 @@
-"""The HTTP application and the documents that describe it."""
+"""The HTTP application, over what the process has opened."""
 
 from typing import Any
 
 from api.app import create_app
-from api.export import openapi_text
 from api.limiting import Quota, RateSettings, ValkeyLimiter
 from api.resources import ApiSettings, Drain, Egress, Resources
 from cli.settings import Settings
@@ -27,8 +26,3 @@ def build_app(settings: Settings, where: Servers, database: Database) -> Any:  #
         drain=Drain(),
     )
     return create_app(resources, ApiSettings(public_url=settings.public_url, metrics_token=settings.metrics_token))
-
-
-def openapi_document() -> str:
-    """The contract, as it is committed."""
-    return openapi_text()

@@ -7,7 +7,7 @@ from typing import Final
 
 import click
 
-from cli.applications import event_schemas, openapi_document
+from api.export import event_schemas, openapi_text
 from cli.operations import page
 
 FOLDER: Final = Path("openapi")
@@ -17,7 +17,7 @@ FOLDER: Final = Path("openapi")
 @click.option("--check", is_flag=True, help="Only say whether openapi/openapi.json is current.")
 def openapi(*, check: bool) -> None:
     """Write openapi/openapi.json."""
-    _write({FOLDER / "openapi.json": openapi_document()}, check=check)
+    _write({FOLDER / "openapi.json": openapi_text()}, check=check)
 
 
 @click.command()
