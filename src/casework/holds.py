@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
-from msgspec import UNSET, Struct, UnsetType
+from msgspec import UNSET, Struct, UnsetType, structs
 from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 
@@ -18,7 +18,7 @@ from casework.views import HoldView
 from kernel import ids
 from kernel.text import MAX_NOTE
 from receivables import access as receivables
-from receivables.changes import copy_to, expect, named
+from receivables.changes import copy_to, draft_of, expect, named
 from receivables.checking import Faults
 from receivables.locks import lock_debtors
 from storage.clocks import forget_due, make_due
@@ -65,27 +65,10 @@ async def set_hold(session: TenantSession, new: NewHold, now: datetime) -> HoldV
     Raises Invalid, DebtorNotFound, InvoiceNotFound, InstalmentNotFound.
     """
     debtor_id, invoice_id = await _target(session, new)
-    starts_at = new.starts_at or now
-    note = _checked(new.note, new.amount_minor, starts_at, new.ends_at, now, has_invoice=invoice_id is not None)
+    new = _checked(structs.replace(new, debtor_id=debtor_id, invoice_id=invoice_id), now)
     await lock_debtors(session, [debtor_id])
-    row = Hold(
-        tenant_id=tenant_of(session),
-        id=ids.new_id(),
-        version=1,
-        debtor_id=debtor_id,
-        invoice_id=invoice_id,
-        instalment_id=new.instalment_id,
-        amount_minor=new.amount_minor,
-        reason=new.reason,
-        source=new.source,
-        source_id=new.source_id,
-        note=note,
-        starts_at=starts_at,
-        ends_at=new.ends_at,
-        on_end=new.on_end,
-        ended_at=None,
-        known_at=now,
-    )
+    row = Hold(tenant_id=tenant_of(session), id=ids.new_id(), version=1, ended_at=None, known_at=now)
+    copy_to(row, new, NewHold.__struct_fields__)
     known = await _insert(session, row)
     if known is not None:
         return HoldView.of(known)
@@ -104,10 +87,8 @@ async def change_hold(
     expect(hold.version, expected_version)
     _refuse_ended(hold, now)
     before = HoldView.of(hold)
-    copy_to(hold, change, named(change))
-    hold.note = _checked(
-        hold.note, hold.amount_minor, hold.starts_at, hold.ends_at, now, has_invoice=hold.invoice_id is not None
-    )
+    new = _checked(structs.replace(draft_of(NewHold, hold), **named(change)), now)
+    copy_to(hold, new, ("amount_minor", "reason", "note", "ends_at", "on_end"))
     if HoldView.of(hold) == before:
         return before
     hold.version += 1
@@ -174,23 +155,17 @@ async def _target(session: TenantSession, new: NewHold) -> tuple[UUID, UUID | No
     return debtor_id, invoice_id
 
 
-def _checked(
-    note: str | None,
-    amount_minor: int | None,
-    starts_at: datetime,
-    ends_at: datetime | None,
-    now: datetime,
-    *,
-    has_invoice: bool,
-) -> str | None:
+def _checked(new: NewHold, now: datetime) -> NewHold:
+    """The hold in our form, with its beginning; its invoice is known by now. Raises Invalid."""
     faults = Faults()
-    clean = faults.lines("/note", note, MAX_NOTE)
-    if amount_minor is not None:
-        faults.amount("/amount_minor", amount_minor, low=1)
-        if not has_invoice:
+    starts_at = new.starts_at or now
+    if new.amount_minor is not None:
+        faults.amount("/amount_minor", new.amount_minor, low=1)
+        if new.invoice_id is None:
             faults.add("/amount_minor", "without_invoice", "an amount is held on an invoice or an instalment")
-    if ends_at is not None and ends_at <= max(now, starts_at):
+    if new.ends_at is not None and new.ends_at <= max(now, starts_at):
         faults.add("/ends_at", "not_later", "a hold ends after it starts and after now; release it to end it now")
+    clean = structs.replace(new, starts_at=starts_at, note=faults.lines("/note", new.note, MAX_NOTE))
     faults.stop()
     return clean
 
