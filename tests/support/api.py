@@ -100,6 +100,8 @@ def app_of(
     resources: Resources, settings: ApiSettings = SETTINGS, controllers: Sequence[type[Controller]] = tuple(RESOURCES)
 ) -> Litestar:
     """The application of these controllers; building it takes longer than most tests, so it is built once."""
+    if not _HELD or resources is not _HELD[0]:  # a test's own
+        return create_app(resources, settings, controllers=controllers)
     wanted = (settings, tuple(controllers))
     if wanted not in _BUILT:
         _BUILT[wanted] = create_app(resources, settings, controllers=controllers)
