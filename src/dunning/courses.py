@@ -1,15 +1,15 @@
 """Courses: a policy version applied to each instalment, from first sight until it is settled."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Final
 from uuid import UUID
 
 from sqlalchemy import select, text
 
-from casework.tasks import open_task
+from casework.tasks import NewTask, open_tasks
 from dunning.errors import CourseNotFound, CourseNotInReview
-from dunning.events import CourseBegun, CourseReleased, CourseRestarted
+from dunning.events import CourseBegun, CourseReleased, CourseRestarted, CourseWithheld
 from dunning.models import Course, CourseState
 from dunning.policies import bodies, default_version
 from dunning.rules import PolicyBody, enter, step_at
@@ -19,11 +19,12 @@ from kernel.clock import day_of
 from receivables.facts import DebtFacts, debt_facts
 from receivables.locks import lock_debtors
 from storage.bulk import among, insert_rows
-from storage.clocks import forget_due, make_due
+from storage.clocks import make_due
 from storage.events import emit
 from storage.session import TenantSession, tenant_of
 
 TICK: Final = "dunning.course"
+MAX_WAITING: Final = 2_000  # of the debtors of one batch: the others are looked at in their own time
 
 _COLUMNS: Final = (
     "tenant_id", "id", "version", "instalment_id", "invoice_id", "debtor_id", "creditor_id", "policy_version_id",
@@ -33,8 +34,9 @@ _COLUMNS: Final = (
 
 async def begin(session: TenantSession, instalment_ids: Iterable[UUID], now: datetime) -> None:
     """Begin a course for each instalment that has none; run twice, it changes nothing more."""
-    wanted = await _without_course(session, list(instalment_ids))
-    facts = await debt_facts(session, wanted)
+    asked = list(instalment_ids)
+    await lock_debtors(session, await _debtors_owing(session, asked))  # two at once: the second finds the course
+    facts = await debt_facts(session, await _without_course(session, asked))
     if not facts:
         return
     version = await default_version(session, now)
@@ -47,21 +49,35 @@ async def begin(session: TenantSession, instalment_ids: Iterable[UUID], now: dat
         rows.append(tuple(getattr(course, column) for column in _COLUMNS))
         emit(session, CourseBegun(CourseView.of(course), None, now))
         if course.state is CourseState.REVIEW:
-            reviewed.add(fact.creditor_id)
-        elif fact.due_on is not None:
+            reviewed |= {fact.creditor_id} if fact.balance_minor > 0 else set()
+        elif fact.due_on is not None and course.from_step < len(body.steps):
             due.append((course.id, _first_look(fact, body, course.from_step, now)))
     await insert_rows(session, Course, _COLUMNS, rows)
     await make_due(session, TICK, due)
-    for creditor_id in sorted(reviewed):
-        await open_task(
-            session,
-            kind="review_old_debts",
+    await _ask_for_review(session, reviewed, now)
+
+
+async def _ask_for_review(session: TenantSession, creditor_ids: Iterable[UUID], now: datetime) -> None:
+    """One task for a creditor, however many old debts have come."""
+    tasks = [
+        NewTask(
+            kind="creditor_old_debts",
             subject_id=creditor_id,
-            debtor_id=None,
             title="Old debts wait for your review before anything is sent",
-            detail=None,
-            now=now,
         )
+        for creditor_id in sorted(creditor_ids)
+    ]
+    await open_tasks(session, tasks, now)
+
+
+async def _debtors_owing(session: TenantSession, instalment_ids: Sequence[UUID]) -> set[UUID]:
+    rows = await session.execute(_OWING, {"tenant_id": tenant_of(session), "ids": list(instalment_ids)})
+    return set(rows.scalars())
+
+
+_OWING: Final = text(  # bounded: by the instalments asked for
+    "select distinct debtor_id from app.instalment where tenant_id = :tenant_id and id = any(cast(:ids as uuid[]))"
+)
 
 
 async def _without_course(session: TenantSession, instalment_ids: list[UUID]) -> list[UUID]:
@@ -96,7 +112,7 @@ def _entering(
 
 
 def _first_look(fact: DebtFacts, body: PolicyBody, from_step: int, now: datetime) -> datetime:
-    if from_step >= len(body.steps) or fact.due_on is None:
+    if fact.due_on is None:
         return now
     return max(now, step_at(body, from_step, fact.due_on, fact.creditor_zone))
 
@@ -168,24 +184,35 @@ async def look_again(session: TenantSession, now: datetime, *, debtors: Iterable
     await session.execute(_LOOK_AGAIN, values)
 
 
-# Also courses of debtors that were merged into, or away from, the one that changed.
+# Also courses of debtors that are one with the one that changed: merged into it, or into the same one.
 _LOOK_AGAIN: Final = text("""
+with recursive up as (
+  select d.id, d.merged_into_id, 1 as depth
+  from app.debtor d where d.tenant_id = :tenant_id and d.id = any(cast(:debtors as uuid[]))
+  union all
+  select d.id, d.merged_into_id, up.depth + 1
+  from up join app.debtor d on d.tenant_id = :tenant_id and d.id = up.merged_into_id
+  where up.depth < 32
+), member as (
+  select id from up where merged_into_id is null
+  union
+  select d.id from member m join app.debtor d on d.tenant_id = :tenant_id and d.merged_into_id = m.id
+)
 insert into app.due (tenant_id, kind, object_id, due_at, clocked)
 select c.tenant_id, :kind, c.id, :now, exists (select from app.business_clock b where b.tenant_id = :tenant_id)
 from app.course c
 where c.tenant_id = :tenant_id and c.state = 'active'
-  and (cast(:debtors as uuid[]) is null or c.debtor_id = any(cast(:debtors as uuid[])))
+  and (cast(:debtors as uuid[]) is null or c.debtor_id in (select id from member))
 order by c.id
 on conflict (tenant_id, kind, object_id) do update set due_at = least(app.due.due_at, excluded.due_at)
 """)
 
 
-async def restart(session: TenantSession, invoice_ids: Sequence[UUID], now: datetime) -> None:
-    """A settled invoice has reopened: its open instalments begin a new cycle at the level that had been reached."""
-    statement = (  # bounded: by the invoices' instalments
-        select(Course).where(Course.tenant_id == tenant_of(session), Course.invoice_id.in_(invoice_ids)).order_by(Course.id)
-    )
-    rows = list((await session.execute(statement)).scalars())
+async def restart(session: TenantSession, instalment_ids: Iterable[UUID], now: datetime) -> None:
+    """Settled instalments have reopened: those still open begin a new cycle at the level that had been reached."""
+    asked = await of_instalments(session, instalment_ids)
+    await lock_debtors(session, [row.debtor_id for row in asked.values()])
+    rows = list((await by_ids(session, [row.id for row in asked.values()], fresh=True)).values())
     facts = await debt_facts(session, [row.instalment_id for row in rows])
     reached = await _reached(session, [row.instalment_id for row in rows])
     rules = await bodies(session, {row.policy_version_id for row in rows})
@@ -204,6 +231,49 @@ async def restart(session: TenantSession, invoice_ids: Sequence[UUID], now: date
     await make_due(session, TICK, [(row.id, now) for row in rows if row.state is CourseState.ACTIVE])
 
 
+async def redate(session: TenantSession, known_before: Mapping[UUID, bool], now: datetime) -> None:
+    """Due dates have come or changed (whether each had one before): a debt that was told nothing enters by the new one.
+
+    One that had no date is seen for the first time now, and may be old. One that had is known: it waits for a person
+    only when it turns out to be older than any policy chases by itself, and no longer when it is not old at all.
+    """
+    asked = await of_instalments(session, known_before)
+    await lock_debtors(session, [row.debtor_id for row in asked.values()])
+    rows = list((await by_ids(session, [row.id for row in asked.values()], fresh=True)).values())
+    facts = await debt_facts(session, [row.instalment_id for row in rows])
+    told = await _reached(session, [row.instalment_id for row in rows])
+    rules = await bodies(session, {row.policy_version_id for row in rows})
+    withheld: set[UUID] = set()
+    for row in rows:
+        fact = facts.get(row.instalment_id)
+        if fact is None or fact.due_on is None or row.instalment_id in told or row.state is CourseState.ENDED:
+            continue
+        body, today = rules[row.policy_version_id], day_of(now, fact.creditor_zone)
+        entry = enter(body, fact.due_on, today)
+        first_seen, too_old = not known_before[row.instalment_id], (today - fact.due_on).days > body.max_age_days
+        if row.state is CourseState.ACTIVE and entry.review and (first_seen or too_old):
+            _turn(session, row, CourseState.REVIEW, CourseWithheld, now)
+            withheld |= {row.creditor_id} if fact.balance_minor > 0 else set()
+        elif row.state is CourseState.REVIEW and not entry.review:
+            _turn(session, row, CourseState.ACTIVE, CourseReleased, now)
+        if first_seen or row.from_step > entry.from_step:
+            row.from_step = entry.from_step
+    await make_due(session, TICK, [(row.id, now) for row in rows if row.state is CourseState.ACTIVE])
+    await _ask_for_review(session, withheld, now)
+
+
+def _turn(
+    session: TenantSession,
+    row: Course,
+    state: CourseState,
+    kind: type[CourseReleased] | type[CourseWithheld],
+    now: datetime,
+) -> None:
+    before = CourseView.of(row)
+    row.state, row.version = state, row.version + 1
+    emit(session, kind(CourseView.of(row), before, now))
+
+
 async def _reached(session: TenantSession, instalment_ids: Sequence[UUID]) -> dict[UUID, str]:
     """The highest step that was said of each instalment in any cycle."""
     values = {"tenant_id": tenant_of(session), "ids": list(instalment_ids)}
@@ -217,6 +287,30 @@ _REACHED: Final = text(  # bounded: by the instalments asked for
 )
 
 
-async def stop_waiting(session: TenantSession, course_ids: Iterable[UUID]) -> None:
-    """Nothing by time alone: what changes the verdict is an event."""
-    await forget_due(session, TICK, course_ids)
+async def waiting(
+    session: TenantSession, debtor_ids: Iterable[UUID], besides: Iterable[UUID], *, until: datetime
+) -> dict[UUID, Course]:
+    """Active courses of these debtors, and of who was merged into them, that are looked at until an instant."""
+    values = {
+        "tenant_id": tenant_of(session), "kind": TICK, "debtors": list(debtor_ids), "besides": list(besides),
+        "until": until, "rows": MAX_WAITING,
+    }  # fmt: skip
+    if not values["debtors"]:
+        return {}
+    return await by_ids(session, (await session.execute(_WAITING, values)).scalars(), fresh=True)
+
+
+_WAITING: Final = text("""
+with recursive member as (
+  select d.id from app.debtor d where d.tenant_id = :tenant_id and d.id = any(cast(:debtors as uuid[]))
+  union
+  select d.id from member m join app.debtor d on d.tenant_id = :tenant_id and d.merged_into_id = m.id
+)
+select c.id from member m
+join app.course c on c.tenant_id = :tenant_id and c.debtor_id = m.id and c.state = 'active'
+where c.id <> all(cast(:besides as uuid[]))
+  and (exists (select from app.due d where d.tenant_id = :tenant_id and d.kind = :kind and d.object_id = c.id
+               and d.due_at <= :until)
+       or exists (select from app.tick t where t.tenant_id = :tenant_id and t.object_id = c.id and t.kind = :kind))
+order by c.id limit :rows
+""")

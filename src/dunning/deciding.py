@@ -179,7 +179,12 @@ CHECKS: Final = (  # the first that fails gives the verdict, and every one that 
     ),
 )  # fmt: skip
 
-BLOCKERS: Final = (*(check.code for check in CHECKS), "not_yet", "below_minimum", "contacted_today", "cap_reached", "finished")
+BLOCKERS: Final = (
+    *(check.code for check in CHECKS),
+    "not_yet", "below_minimum", "contacted_today", "finished",
+    # what only the gate says, of a notice that was planned before
+    "cap_reached", "day_passed", "superseded", "contact_changed", "debtor_changed", "gone",
+)  # fmt: skip
 
 
 def decide(facts: Facts, policy: PolicyBody, now: datetime) -> Decision:
@@ -232,7 +237,7 @@ def _step_in_question(facts: Facts, policy: PolicyBody, now: datetime) -> int | 
         if not lapsed and not (reached and (policy.catch_up is CatchUp.HIGHEST or small)):
             break
         last += 1
-    return last
+    return None if policy.steps[last].preventive and today > facts.due_on else last
 
 
 def _place(policy: PolicyBody, key: str) -> int:
@@ -264,6 +269,8 @@ def _look_again(context: Context, verdict: Verdict, opens_at: datetime) -> datet
         return at(facts.direct_debit_on + timedelta(days=1), context.policy.local_time(), facts.creditor_zone)
     if verdict is Verdict.DEFER:
         return next_contact_at(context)
+    if facts.stopped and facts.stopped != ("tenant",):  # the platform may go on without a word to the tenant
+        return at(context.today + timedelta(days=1), context.policy.local_time(), facts.creditor_zone)
     if verdict is Verdict.SKIP and context.index + 1 < len(context.policy.steps) and facts.due_on is not None:
         return step_at(context.policy, context.index + 1, facts.due_on, facts.creditor_zone)
     return None

@@ -24,6 +24,12 @@ class CourseReleased(Event[CourseView], frozen=True):
     type: ClassVar[str] = "course.released"
 
 
+class CourseWithheld(Event[CourseView], frozen=True):
+    """A debt turns out to be old: it waits for a person's review."""
+
+    type: ClassVar[str] = "course.withheld"
+
+
 class CourseRestarted(Event[CourseView], frozen=True):
     """A settled debt has reopened: a new cycle begins."""
 

@@ -41,8 +41,12 @@ async def gather(
     now: datetime,
     *,
     ignoring: frozenset[UUID] = frozenset(),
+    besides: frozenset[UUID] = frozenset(),
 ) -> dict[UUID, Case]:
-    """The case of each course whose debt exists; `ignoring` leaves out notices that are about to be judged again."""
+    """The case of each course whose debt exists.
+
+    `ignoring` leaves out notices that are about to be judged again, `besides` the messages that carry them.
+    """
     if not courses:
         return {}
     debts = await debt_facts(session, [course.instalment_id for course in courses.values()])
@@ -56,7 +60,7 @@ async def gather(
     holds = await active_holds(session, debts.values(), now)
     handling = await handling_of(session, debts.values())
     said = await _said(session, [course.instalment_id for course in live.values()], ignoring)
-    contacted = await _contacted(session, debtors)
+    contacted = await _contacted(session, debtors, besides)
     cases: dict[UUID, Case] = {}
     for key, course in live.items():
         debt = debts[course.instalment_id]
@@ -144,13 +148,25 @@ _SAID: Final = text(  # bounded: an instalment has at most a notice per step and
 )
 
 
-async def _contacted(session: TenantSession, debtor_ids: Sequence[UUID]) -> dict[tuple[UUID, UUID], date]:
-    rows = await session.execute(_CONTACTED, {"tenant_id": tenant_of(session), "debtors": list(debtor_ids)})
-    return {(row.creditor_id, row.debtor_id): row.contact_day for row in rows}
+async def _contacted(
+    session: TenantSession, debtor_ids: Sequence[UUID], besides: frozenset[UUID]
+) -> dict[tuple[UUID, UUID], date]:
+    values = {"tenant_id": tenant_of(session), "debtors": list(debtor_ids), "besides": list(besides)}
+    return {(row.creditor_id, row.root_id): row.contact_day for row in await session.execute(_CONTACTED, values)}
 
 
-_CONTACTED: Final = text(  # bounded: by the debtors asked for
-    "select creditor_id, debtor_id, max(contact_day) as contact_day from app.message"
-    " where tenant_id = :tenant_id and debtor_id = any(cast(:debtors as uuid[])) and purpose = 'dunning'"
-    " and state in ('pending', 'leased', 'dispatching', 'sent', 'unknown') group by creditor_id, debtor_id"
+# Also who was merged into a debtor has been written to.
+_CONTACTED: Final = text("""
+with recursive member as (
+  select d.id as root_id, d.id from app.debtor d
+  where d.tenant_id = :tenant_id and d.id = any(cast(:debtors as uuid[]))
+  union
+  select m.root_id, d.id from member m join app.debtor d on d.tenant_id = :tenant_id and d.merged_into_id = m.id
 )
+select g.creditor_id, m.root_id, max(g.contact_day) as contact_day
+from member m
+join app.message g on g.tenant_id = :tenant_id and g.debtor_id = m.id and g.purpose = 'dunning'
+  and g.state in ('pending', 'leased', 'dispatching', 'sent', 'unknown')
+where g.id <> all(cast(:besides as uuid[]))
+group by g.creditor_id, m.root_id
+""")  # bounded: by the debtors asked for

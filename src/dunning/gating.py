@@ -4,21 +4,25 @@ It fills `storage.gate.Gate`. The debtors are locked by the caller, so that no f
 the mark; mode, switches and policy rows are read FOR SHARE.
 """
 
-from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date, datetime, timedelta
 from typing import Final
 from uuid import UUID
 
+from msgspec import Struct
+from msgspec.structs import replace
 from sqlalchemy import select
 
 from dunning import courses
 from dunning.courses import TICK
-from dunning.deciding import Decision, Verdict, decide
+from dunning.deciding import Blocker, Decision, Verdict, decide
 from dunning.events import NoticeIssued, NoticeWithdrawn
 from dunning.gathering import Case, gather
 from dunning.models import Notice, NoticeState
 from dunning.tracing import AFTER, GATE, Traced, keep
 from dunning.views import NoticeView
+from messaging.models import Message
+from storage.bulk import among
 from storage.clocks import make_due
 from storage.events import emit
 from storage.gate import Answer, Answers, Defer, Drop, Go, Held
@@ -26,7 +30,10 @@ from storage.session import TenantSession, tenant_of
 from tenants.switches import reserve_budget
 
 CAP_WAIT: Final = timedelta(hours=1)
-RETRY_WAIT: Final = timedelta(hours=1)
+SOON: Final = timedelta(minutes=1)
+FAILED_WAIT: Final = timedelta(days=1)  # what was tried in vain is tried again, but not all day long
+NOT_RECEIVED: Final = "resolved_not_received"
+_ANEW: Final = frozenset({"day_passed", "superseded", "contact_changed", "debtor_changed"})  # planned again at once
 
 
 class DunningGate:
@@ -38,77 +45,131 @@ class DunningGate:
 
     async def permit(self, session: TenantSession, held: Sequence[Held], now: datetime) -> Answers:
         """Answer for each part: it goes, is dropped, or comes back to the promoter."""
-        notices = await _notices(session, [part.part_id for message in held for part in message.parts])
-        cases = await _cases(session, notices, now)
-        decisions = {key: decide(case.facts, case.policy, now) for key, case in cases.items()}
+        judged = await _judge(session, [part.part_id for message in held for part in message.parts], now)
         answers = {
-            message.id: {
-                part.part_id: _answer(notices.get(part.part_id), cases, decisions, message)
-                for part in message.parts
-            }
-            for message in held
+            message.id: {part.part_id: _on_its_day(judged, part.part_id) for part in message.parts} for message in held
         }
         answers = await _within_cap(session, answers, now)
-        stopped = [
-            Traced(cases[notices[part].course_id], decisions[notices[part].course_id])
+        stopped = {
+            part: answer
             for of_message in answers.values()
             for part, answer in of_message.items()
-            if not isinstance(answer, Go) and part in notices and notices[part].course_id in cases
-        ]
-        await keep(session, GATE, stopped, now)
-        await _reschedule(session, notices, answers, decisions, now)
+            if not isinstance(answer, Go)
+        }
+        await keep(session, GATE, _traced(judged, stopped), now)
+        await _reschedule(session, judged, stopped, now)
         return answers
 
     async def concluded(
         self, session: TenantSession, outcome: str, parts: Sequence[UUID], code: str, now: datetime
     ) -> None:
         """Only what was sent is issued; what was not is withdrawn, and its course is looked at again."""
-        notices = await _notices(session, parts)
         if outcome == "sent":
-            await _issued(session, notices, now)
+            await _issued(session, parts, now)
         elif outcome in {"withdrawn", "failed"}:
-            await _withdrawn(session, notices, code, now)
+            await _withdrawn(session, parts, code, now)
         if outcome == "failed":
-            await make_due(session, TICK, [(notice.course_id, now + RETRY_WAIT) for notice in notices.values()])
+            wait = SOON if code == NOT_RECEIVED else FAILED_WAIT
+            notices = await _notices(session, parts)
+            await make_due(session, TICK, {notice.course_id: now + wait for notice in notices.values()}.items())
 
 
-async def _notices(session: TenantSession, notice_ids: Sequence[UUID]) -> dict[UUID, Notice]:
+class _Addressed(Struct, frozen=True):
+    """To whom a message is addressed, and for which day."""
+
+    debtor_id: UUID
+    contact_id: UUID | None
+    contact_day: date
+
+
+class _Judged(Struct, frozen=True):
+    """A planned notice with everything that decides whether it may leave now."""
+
+    notice: Notice
+    case: Case
+    decision: Decision
+    to: _Addressed
+
+    @property
+    def answer(self) -> Answer:
+        """What the facts say, whatever day the message was made for."""
+        decision, contact = self.decision, self.case.contact
+        codes = (
+            ("gone", self.notice.state is not NoticeState.PLANNED),
+            ("superseded", self.notice.cycle != self.case.course.cycle),
+            (next(iter(decision.codes), ""), decision.verdict is not Verdict.ACT),
+            ("superseded", decision.step != self.notice.step),  # a later step's day has come meanwhile
+            ("contact_changed", contact is None or contact.contact_id != self.to.contact_id),
+            ("debtor_changed", self.case.debt.debtor_id != self.to.debtor_id),
+        )
+        code = next((code for code, stands_in_the_way in codes if stands_in_the_way), None)
+        if code is None:
+            return Go()
+        if decision.verdict is Verdict.DEFER and code in decision.codes and decision.look_again_at is not None:
+            return Defer(decision.look_again_at, code)
+        return Drop(code)
+
+
+async def _judge(session: TenantSession, notice_ids: Sequence[UUID], now: datetime) -> dict[UUID, _Judged]:
+    """Decide anew about notices; neither they nor the messages that carry them count as said meanwhile."""
+    notices = await _notices(session, notice_ids)
+    carrying = frozenset(notice.message_id for notice in notices.values() if notice.message_id is not None)
+    addressed = await _addressed(session, carrying)
+    rows = await courses.by_ids(session, [notice.course_id for notice in notices.values()], fresh=True)
+    cases = await gather(session, rows, now, ignoring=frozenset(notices), besides=carrying)
+    decisions = {key: decide(case.facts, case.policy, now) for key, case in cases.items()}
+    return {
+        key: _Judged(notice, cases[notice.course_id], decisions[notice.course_id], addressed[notice.message_id])
+        for key, notice in notices.items()
+        if notice.course_id in cases and notice.message_id in addressed
+    }
+
+
+async def _notices(session: TenantSession, notice_ids: Iterable[UUID]) -> dict[UUID, Notice]:
+    wanted = list(notice_ids)
     statement = (
         select(Notice)
-        .where(Notice.tenant_id == tenant_of(session), Notice.id.in_(notice_ids))
+        .where(Notice.tenant_id == tenant_of(session), among(Notice.id, wanted))
         .order_by(Notice.id)
-        .limit(len(notice_ids) + 1)
+        .limit(len(wanted) + 1)
         .execution_options(populate_existing=True)
     )
     return {row.id: row for row in (await session.execute(statement)).scalars()}
 
 
-async def _cases(session: TenantSession, notices: Mapping[UUID, Notice], now: datetime) -> dict[UUID, Case]:
-    """Fresh cases by course; the notices in question do not count as said, since they are being judged."""
-    rows = await courses.by_ids(session, [notice.course_id for notice in notices.values()], fresh=True)
-    return await gather(session, rows, now, ignoring=frozenset(notices))
+async def _addressed(session: TenantSession, message_ids: frozenset[UUID]) -> dict[UUID | None, _Addressed]:
+    statement = (
+        select(Message.id, Message.debtor_id, Message.contact_id, Message.contact_day)
+        .where(Message.tenant_id == tenant_of(session), among(Message.id, message_ids))
+        .limit(len(message_ids) + 1)
+    )
+    rows = await session.execute(statement)
+    return {row.id: _Addressed(row.debtor_id, row.contact_id, row.contact_day) for row in rows}
 
 
-def _answer(
-    notice: Notice | None, cases: Mapping[UUID, Case], decisions: Mapping[UUID, Decision], message: Held
-) -> Answer:
-    case = None if notice is None else cases.get(notice.course_id)
-    if notice is None or case is None or notice.state is not NoticeState.PLANNED:
+def _on_its_day(judged: Mapping[UUID, _Judged], part: UUID) -> Answer:
+    """The answer for a part of a message, which is made for one day: on another it joins that day's message."""
+    one = judged.get(part)
+    if one is None:
         return Drop("gone")
-    decision = decisions[notice.course_id]
-    if notice.cycle != case.course.cycle:
-        return Drop("superseded")
-    if decision.verdict is Verdict.DEFER and decision.look_again_at is not None:
-        return Defer(decision.look_again_at, decision.codes[0])
-    if decision.verdict is not Verdict.ACT:
-        return Drop(decision.codes[0])
-    if decision.step != notice.step:  # a later step's day has come meanwhile
-        return Drop("superseded")
-    if case.contact is None or case.contact.contact_id != message.contact_id:
-        return Drop("contact_changed")
-    if case.debt.debtor_id != message.debtor_id:
-        return Drop("debtor_changed")
-    return Go()
+    answer = one.answer
+    return Drop("day_passed") if isinstance(answer, Go) and one.case.contact_day != one.to.contact_day else answer
+
+
+def _traced(judged: Mapping[UUID, _Judged], stopped: Mapping[UUID, Answer]) -> list[Traced]:
+    """What was decided of parts that do not go, with the reason that only the gate knows where that is one."""
+    return [
+        Traced(judged[part].case, _explained(judged[part].decision, answer))
+        for part, answer in stopped.items()
+        if part in judged and not isinstance(answer, Go)
+    ]
+
+
+def _explained(decision: Decision, answer: Drop | Defer) -> Decision:
+    if answer.code in decision.codes:
+        return decision
+    verdict = Verdict.DEFER if isinstance(answer, Defer) else Verdict.SKIP
+    return replace(decision, verdict=verdict, blockers=(Blocker(answer.code, {}),))
 
 
 async def _within_cap(session: TenantSession, answers: Answers, now: datetime) -> dict[UUID, Mapping[UUID, Answer]]:
@@ -127,49 +188,38 @@ async def _within_cap(session: TenantSession, answers: Answers, now: datetime) -
 
 
 async def _reschedule(
-    session: TenantSession,
-    notices: Mapping[UUID, Notice],
-    answers: Answers,
-    decisions: Mapping[UUID, Decision],
-    now: datetime,
+    session: TenantSession, judged: Mapping[UUID, _Judged], stopped: Mapping[UUID, Answer], now: datetime
 ) -> None:
     """Send the parts that do not go back to the promoter, where time alone may change the verdict."""
-    due: list[tuple[UUID, datetime]] = []
-    for of_message in answers.values():
-        for part, answer in of_message.items():
-            notice = notices.get(part)
-            if notice is None or isinstance(answer, Go):
-                continue
-            if isinstance(answer, Defer):
-                due.append((notice.course_id, max(answer.until, now + timedelta(minutes=1))))
-                continue
-            decision = decisions.get(notice.course_id)
-            look_at = None if decision is None else decision.look_again_at
-            if answer.code in {"superseded", "contact_changed", "debtor_changed"}:
-                look_at = now + timedelta(minutes=1)
-            if look_at is not None:
-                due.append((notice.course_id, look_at))
-    await make_due(session, TICK, dict(due).items())
+    due: dict[UUID, datetime] = {}
+    for part, answer in stopped.items():
+        one = judged.get(part)
+        if one is None or isinstance(answer, Go):
+            continue
+        look_at = answer.until if isinstance(answer, Defer) else one.decision.look_again_at
+        if answer.code in _ANEW:
+            look_at = now
+        if look_at is not None:
+            look_at = max(look_at, now + SOON)
+            due[one.notice.course_id] = min(due.get(one.notice.course_id, look_at), look_at)
+    await make_due(session, TICK, due.items())
 
 
-async def _issued(session: TenantSession, notices: Mapping[UUID, Notice], now: datetime) -> None:
+async def _issued(session: TenantSession, parts: Sequence[UUID], now: datetime) -> None:
     """Set what counts; a fact that arrived after the mark changed nothing, and the trace says so."""
-    for notice in notices.values():
+    judged = await _judge(session, parts, now)
+    overtaken = {part: one.answer for part, one in judged.items()}
+    await keep(session, AFTER, _traced(judged, overtaken), now)
+    for notice in (await _notices(session, parts)).values():
+        if notice.state is not NoticeState.PLANNED:
+            continue
         before = NoticeView.of(notice)
         notice.state, notice.issued_at, notice.version = NoticeState.ISSUED, now, notice.version + 1
         emit(session, NoticeIssued(NoticeView.of(notice), before, now))
-    cases = await _cases(session, notices, now)
-    overtaken = [
-        Traced(case, decision)
-        for case in cases.values()
-        if (decision := decide(case.facts, case.policy, now)).verdict in {Verdict.HOLD, Verdict.SKIP}
-        and decision.codes != ("finished",)
-    ]
-    await keep(session, AFTER, overtaken, now)
 
 
-async def _withdrawn(session: TenantSession, notices: Mapping[UUID, Notice], code: str, now: datetime) -> None:
-    for notice in notices.values():
+async def _withdrawn(session: TenantSession, parts: Sequence[UUID], code: str, now: datetime) -> None:
+    for notice in (await _notices(session, parts)).values():
         if notice.state is not NoticeState.PLANNED:
             continue
         before = NoticeView.of(notice)

@@ -1,10 +1,14 @@
 """What dunning does when facts change elsewhere: begin a course, restart one, or look again."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import date, datetime
 from uuid import UUID
 
+import msgspec
+from msgspec import Struct
+
 from dunning import courses
+from kernel import ids
 from receivables.access import instalments
 from storage.events import EventRow
 from storage.registry import reacts_to
@@ -18,10 +22,58 @@ async def enter(session: TenantSession, events: Sequence[EventRow], now: datetim
     await courses.begin(session, [line.id for of_invoice in lines.values() for line in of_invoice], now)
 
 
-@reacts_to("invoice.reopened")
+@reacts_to("invoice.updated")
+async def follow(session: TenantSession, events: Sequence[EventRow], now: datetime) -> None:
+    """An instalment that a correction adds begins its course; one that gets another date may enter anew."""
+    added: list[UUID] = []
+    redated: dict[UUID, bool] = {}
+    for before, after in _changes(events):
+        if before is None:
+            added.append(ids.decode("ins", after.id))
+        elif before.due_on != after.due_on:
+            redated.setdefault(ids.decode("ins", after.id), before.due_on is not None)
+    await courses.begin(session, added, now)
+    await courses.redate(session, redated, now)
+
+
+@reacts_to("invoice.reopened", "invoice.payment_updated", "invoice.updated")
 async def start_again(session: TenantSession, events: Sequence[EventRow], now: datetime) -> None:
-    """A settled debt has come back: a new cycle."""
-    await courses.restart(session, sorted({event.object_id for event in events}), now)
+    """A settled instalment has come back, also while others of its invoice stayed open: a new cycle."""
+    reopened = {
+        ids.decode("ins", after.id)
+        for before, after in _changes(events)
+        if before is not None and before.amount_minor > 0 and before.balance_minor == 0 and after.balance_minor > 0
+    }
+    await courses.restart(session, reopened, now)
+
+
+class _Line(Struct, frozen=True):
+    """What dunning reads of an instalment in an invoice's view."""
+
+    id: str
+    due_on: date | None
+    amount_minor: int
+    balance_minor: int
+
+
+class _Lines(Struct, frozen=True):
+    instalments: tuple[_Line, ...] = ()
+
+
+class _Change(Struct, frozen=True):
+    view: _Lines
+    previous: _Lines
+
+
+def _changes(events: Sequence[EventRow]) -> list[tuple[_Line | None, _Line]]:
+    """The instalments that events tell of as changed or new, as they were and as they are."""
+    found: list[tuple[_Line | None, _Line]] = []
+    for event in events:
+        change = msgspec.json.decode(event.payload, type=_Change)
+        before = {line.id: line for line in change.previous.instalments}
+        if before:  # empty: nothing about instalments has changed
+            found += [(before.get(line.id), line) for line in change.view.instalments if before.get(line.id) != line]
+    return found
 
 
 @reacts_to(

@@ -10,7 +10,7 @@ from typing import Final
 from uuid import UUID
 
 from msgspec import Struct
-from sqlalchemy import select
+from sqlalchemy import text
 from sqlalchemy.dialects.postgresql import insert
 
 from casework.tasks import open_task
@@ -22,7 +22,6 @@ from messaging.models import OptOut
 from messaging.views import OptOutView
 from receivables.access import contact as contact_of
 from receivables.locks import lock_debtors
-from storage.bulk import among
 from storage.events import emit
 from storage.session import TenantSession, tenant_of
 
@@ -76,7 +75,7 @@ async def close(session: TenantSession, contact_id: UUID, channel: str, now: dat
     emit(session, OptOutCreated(OptOutView.of(row), None, now))
     await open_task(
         session,
-        kind="channel_closed",
+        kind="contact_opted_out",
         subject_id=contact_id,
         debtor_id=contact.debtor_id,
         title="This contact no longer wants e-mail: choose another way to reach the debtor",
@@ -86,11 +85,16 @@ async def close(session: TenantSession, contact_id: UUID, channel: str, now: dat
 
 
 async def closed(session: TenantSession, contact_ids: Iterable[UUID], channel: str) -> set[UUID]:
-    """Which of these contacts have closed the channel."""
-    wanted = sorted(set(contact_ids))
-    statement = (
-        select(OptOut.contact_id)
-        .where(OptOut.tenant_id == tenant_of(session), among(OptOut.contact_id, wanted), OptOut.channel == channel)
-        .limit(len(wanted) + 1)
-    )
-    return set((await session.execute(statement)).scalars())
+    """Which of these contacts have closed the channel, themselves or as another contact with the same address."""
+    values = {"tenant_id": tenant_of(session), "ids": list(set(contact_ids)), "channel": channel}
+    return set((await session.execute(_CLOSED, values)).scalars())
+
+
+_CLOSED: Final = text("""
+select distinct c.id
+from app.contact c
+join app.contact k on k.tenant_id = :tenant_id and k.debtor_id = c.debtor_id
+  and (k.id = c.id or lower(k.email) = lower(c.email))
+join app.opt_out o on o.tenant_id = :tenant_id and o.contact_id = k.id and o.channel = :channel
+where c.tenant_id = :tenant_id and c.id = any(cast(:ids as uuid[]))
+""")  # bounded: by the contacts asked for

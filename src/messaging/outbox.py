@@ -1,6 +1,6 @@
 """Put messages into the outbox: one per recipient, channel, purpose and contact day, carrying every part due.
 
-The caller holds the debtors' locks, so that nobody dispatches a message while parts are added to it.
+The caller holds the debtors' locks, so that nobody dispatches a message while parts join it.
 """
 
 from collections.abc import Sequence
@@ -13,6 +13,7 @@ from sqlalchemy import text
 
 from kernel import ids
 from messaging.events import MessagePlanned
+from messaging.letters import MAX_LINES
 from messaging.models import Message, MessagePart, Purpose
 from messaging.views import MessageView
 from storage.bulk import insert_rows
@@ -21,6 +22,7 @@ from storage.gate import Part
 from storage.queues import Queue
 from storage.session import TenantSession, memory, tenant_of
 
+MAX_PARTS: Final = MAX_LINES  # what one letter says at most
 MESSAGES: Final = Queue(name="message", table="app.message", per_tenant=100, tenants=8)
 
 
@@ -34,7 +36,7 @@ class Draft(Struct, frozen=True, kw_only=True):
     purpose: Purpose
     contact_day: date
     level: int
-    parts: tuple[Part, ...]
+    parts: tuple[Part, ...]  # the most important first: a full message leaves out the last
 
     @property
     def key(self) -> str:
@@ -43,29 +45,36 @@ class Draft(Struct, frozen=True, kw_only=True):
         return ":".join((*names, self.contact_day.isoformat()))
 
 
-async def plan(session: TenantSession, drafts: Sequence[Draft], now: datetime) -> list[UUID | None]:
-    """The message that carries each draft, in order; None where that day's message has left already."""
+class _Room(Struct):
+    """A message that takes parts, and how many more."""
+
+    message_id: UUID
+    left: int
+
+
+async def plan(session: TenantSession, drafts: Sequence[Draft], now: datetime) -> dict[UUID, UUID]:
+    """The message that carries each part. A part is left out where that day's message has left, or is full."""
     if not drafts:
-        return []
+        return {}
     fresh = {draft.key: ids.new_id() for draft in drafts}
     tenant_id = tenant_of(session)
     values = {"tenant_id": tenant_id, "keys": list(fresh), "ids": list(fresh.values())}
     taken = {row.key for row in await session.execute(_TAKE_KEYS, values)}
-    owners = dict.fromkeys(fresh)
-    owners |= {key: fresh[key] for key in taken}
+    rooms = {key: _Room(fresh[key], MAX_PARTS) for key in taken}
     others = [key for key in fresh if key not in taken]
     if others:
-        owners |= await _waiting(session, tenant_id, others)
+        rooms |= await _waiting(session, tenant_id, others)
     new = [draft for draft in _firsts(drafts) if draft.key in taken]
     await _write(session, tenant_id, new, fresh, now)
-    parts = [
-        (tenant_id, message_id, part.part_id, part.debt_id)
-        for draft in drafts
-        if (message_id := owners[draft.key]) is not None
-        for part in draft.parts
-    ]
-    await insert_rows(session, MessagePart, ("tenant_id", "message_id", "part_id", "debt_id"), parts)
-    return [owners[draft.key] for draft in drafts]
+    carried: list[tuple[UUID, Part]] = []
+    for draft in drafts:
+        room = rooms.get(draft.key)
+        if room is not None:
+            carried += [(room.message_id, part) for part in draft.parts[: room.left]]
+            room.left -= min(room.left, len(draft.parts))
+    rows = [(tenant_id, message_id, part.part_id, part.debt_id) for message_id, part in carried]
+    await insert_rows(session, MessagePart, ("tenant_id", "message_id", "part_id", "debt_id"), rows)
+    return {part.part_id: message_id for message_id, part in carried}
 
 
 _TAKE_KEYS: Final = text(
@@ -84,17 +93,19 @@ def _firsts(drafts: Sequence[Draft]) -> list[Draft]:
     return list(best.values())
 
 
-async def _waiting(session: TenantSession, tenant_id: UUID, keys: list[str]) -> dict[str, UUID | None]:
+async def _waiting(session: TenantSession, tenant_id: UUID, keys: list[str]) -> dict[str, _Room]:
     """Messages of these keys that have not been dispatched: parts may still join them."""
     rows = await session.execute(_WAITING, {"tenant_id": tenant_id, "keys": keys})
-    return {row.key: row.message_id if row.state in {"pending", "leased"} else None for row in rows}
+    return {row.key: _Room(row.message_id, MAX_PARTS - row.parts) for row in rows}
 
 
-_WAITING: Final = text(  # bounded: by the keys asked for
-    "select k.key, k.message_id, m.state from app.message_key k"
-    " join app.message m on m.tenant_id = k.tenant_id and m.id = k.message_id"
-    " where k.tenant_id = :tenant_id and k.key = any(cast(:keys as text[]))"
-)
+_WAITING: Final = text("""
+select k.key, k.message_id,
+       (select count(*) from app.message_part p where p.tenant_id = :tenant_id and p.message_id = m.id) as parts
+from app.message_key k
+join app.message m on m.tenant_id = :tenant_id and m.id = k.message_id and m.state in ('pending', 'leased')
+where k.tenant_id = :tenant_id and k.key = any(cast(:keys as text[]))
+""")  # bounded: by the keys asked for
 
 _COLUMNS: Final = (
     "tenant_id", "id", "version", "creditor_id", "debtor_id", "contact_id", "channel", "purpose", "contact_day",
