@@ -6,15 +6,16 @@ from collections.abc import Awaitable, Callable
 
 import uvloop
 
-from bench import dunning_plan, fair_claim, webhook_pump
+from bench import api_create_invoice, dunning_plan, fair_claim, webhook_pump
 from bench.results import Result, held_names
 from bench.stage import Stage, stage
 
 Bench = Callable[..., Awaitable[Result]]
 BENCHES: dict[str, Bench] = {
     "dunning_plan": dunning_plan.run,
-    "fair_claim": fair_claim.run,
     "webhook_pump": webhook_pump.run,
+    "api_create_invoice": api_create_invoice.run,
+    "fair_claim": fair_claim.run,
 }
 
 

@@ -47,6 +47,6 @@ order by c.table_name, c.ordinal_position
 _LINES: Final = "select concat_ws(' | ', {columns}) as line from app.{table} order by 1"
 # Ids and instants within text, as payloads hold them.
 _MASKED: Final = (
-    r"regexp_replace(regexp_replace({column}::text, '\m[a-z]{{3}}_[0-9a-z]{{26}}\M', 'ID', 'g'),"
+    r"regexp_replace(regexp_replace({column}::text, '\m[a-z]{{3}}_[0-9a-z]{{24,26}}\M', 'ID', 'g'),"
     r" '\m\d{{4}}-\d\d-\d\dT[0-9:.]+Z', 'AT', 'g')"
 )

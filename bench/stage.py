@@ -29,7 +29,8 @@ class Stage:
     """Servers and a migrated template; databases are cloned from it."""
 
     def __init__(self, running: Embedded, folder: Path) -> None:
-        self.running, self._folder, self._made = running, folder, 0
+        self.running, self.folder, self._made = running, folder, 0
+        self.key_file = folder / "kek"
 
     async def prepare(self) -> None:
         """Migrate the template."""
@@ -45,7 +46,7 @@ class Stage:
 
     def open(self, name: str, *, pool_size: int = 5) -> Database:
         """The product's way into a database."""
-        provider = LocalKeyProvider(self._folder / "kek")
+        provider = LocalKeyProvider(self.key_file)
         return Database(self.urls(name), provider, build_registry(), pool_size=pool_size, application="bench")
 
     async def clone(self, template: str = "relance") -> str:
