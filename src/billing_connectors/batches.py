@@ -21,6 +21,7 @@ class Item(Struct, kw_only=True):
     document: Document
     said: bytes  # the digest of what its source says of it
     creditor_id: UUID | None = None
+    name: str = ""  # among the documents of its kind: creditor, year of issue, number
     debtor_id: UUID | None = None
     object_id: UUID | None = None  # the invoice or credit note that it is
     status: Status | None = None
@@ -29,11 +30,6 @@ class Item(Struct, kw_only=True):
     warnings: list[str] = field(default_factory=list[str])
     told: bool = False  # something that it says is new, of the document or of the debtor
     seen: bool = False  # it had been brought in before, word for word
-
-    @property
-    def name(self) -> str:
-        """What identifies the document among those of its kind: creditor, year of issue, number."""
-        return f"{self.creditor_id}/{self.document.issued_on.year}/{self.document.number}"
 
     @property
     def identity(self) -> Identity:
@@ -45,6 +41,11 @@ class Item(Struct, kw_only=True):
         """The name of its reading: an export says one thing at a time, of e-invoices each is kept."""
         source = self.document.format
         return source if self.place else f"{source}:{self.said.hex()[:16]}"
+
+    def belong_to(self, creditor_id: UUID) -> None:
+        """Give it its creditor, and with it its name."""
+        self.creditor_id = creditor_id
+        self.name = f"{creditor_id}/{self.document.issued_on.year}/{self.document.number}"
 
     def settle(self, status: Status, reason: str | None = None, detail: str | None = None) -> None:
         """Say what became of it."""

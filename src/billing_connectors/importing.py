@@ -215,10 +215,12 @@ async def _bring_in_once(
 def _item(read: _Read, creditors: Creditors) -> Item:
     """A document with its creditor, or refused because it has none."""
     seller = seller_of(read.document, creditors)
-    item = Item(place=read.place, document=read.document, said=read.said, creditor_id=seller.creditor_id)
-    if seller.reason is not None:
+    item = Item(place=read.place, document=read.document, said=read.said)
+    if seller.creditor_id is None:
         item.settle("rejected", seller.reason)
-    elif seller.unchecked:
+        return item
+    item.belong_to(seller.creditor_id)
+    if seller.unchecked:
         item.warnings.append("seller_unchecked")
     return item
 

@@ -31,9 +31,8 @@ from receivables.views import InvoiceView
 async def bring_invoices(batch: Batch, known: Mapping[Identity, Known]) -> None:
     """Open or correct the batch's open invoices; one whose number was taken meanwhile stays open for another look."""
     items = batch.open_items("invoice")
-    fresh = [item for item in items if item.identity not in known]
-    kept = await _open(batch, fresh)
-    kept |= await _correct(batch, {item.place: known[item.identity] for item in items if item not in fresh})
+    kept = await _open(batch, [item for item in items if item.identity not in known])
+    kept |= await _correct(batch, {item.place: known[item.identity] for item in items if item.identity in known})
     await statements.keep_documents(batch.session, kept)
 
 

@@ -116,8 +116,9 @@ async def _pass_over_seen(batch: Batch, origin: Origin) -> None:
 
 
 _SEEN: Final = text("""
-select id, place, status, object_id, blob_id from app.imported_document
-where tenant_id = :tenant_id and content_hash = :digest and place = any(cast(:places as text[]))
+select d.id, d.place, d.status, d.object_id, d.blob_id
+from unnest(cast(:places as text[])) as u(place)
+join app.imported_document d on d.tenant_id = :tenant_id and d.content_hash = :digest and d.place = u.place
 """)  # bounded: by the places asked for
 
 

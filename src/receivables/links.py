@@ -40,10 +40,12 @@ async def link(session: TenantSession, source: str, kind: str, links: Sequence[L
     await session.execute(_LINK, values)
 
 
+# Joined, since a thousand names in `any` would each be looked for in a list.
 _LINKED: Final = text("""
-select l.external_id, l.object_id, l.content_hash from app.source_link l
-where l.tenant_id = :tenant_id and l.source = :source and l.kind = :kind
-  and l.external_id = any(cast(:external_ids as text[]))
+select l.external_id, l.object_id, l.content_hash
+from unnest(cast(:external_ids as text[])) as u(external_id)
+join app.source_link l on l.tenant_id = :tenant_id and l.source = :source and l.kind = :kind
+  and l.external_id = u.external_id
 """)  # bounded: by the names asked for
 _LINK: Final = text("""
 insert into app.source_link (tenant_id, source, kind, external_id, object_id, content_hash)
