@@ -73,8 +73,15 @@ def problem_of(error: AppError, public_url: str) -> Problem:
         code=error.code,
         remedy=error.remedy,
         detail=error.detail,
-        errors=error.errors,
+        errors=tuple(_placed(fault) for fault in error.errors),
     )
+
+
+def _placed(fault: Fault) -> Fault:
+    """A package points into what it was handed, which is the body."""
+    if fault.pointer.startswith(("/body", "/query", "/header", "/path")):
+        return fault
+    return Fault(pointer=f"/body{fault.pointer}", code=fault.code, message=fault.message)
 
 
 def headers_of(error: AppError) -> dict[str, str]:

@@ -1,7 +1,7 @@
 """Holds: dated reasons not to chase. They are set, changed, released, or end by themselves."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Final
 from uuid import UUID
 
@@ -158,14 +158,15 @@ async def _target(session: TenantSession, new: NewHold) -> tuple[UUID, UUID | No
 def _checked(new: NewHold, now: datetime) -> NewHold:
     """The hold in our form, with its beginning; its invoice is known by now. Raises Invalid."""
     faults = Faults()
-    starts_at = new.starts_at or now
+    starts_at = (new.starts_at or now).astimezone(UTC)
+    ends_at = None if new.ends_at is None else new.ends_at.astimezone(UTC)
     if new.amount_minor is not None:
         faults.amount("/amount_minor", new.amount_minor, low=1)
         if new.invoice_id is None:
             faults.add("/amount_minor", "without_invoice", "an amount is held on an invoice or an instalment")
-    if new.ends_at is not None and new.ends_at <= max(now, starts_at):
+    if ends_at is not None and ends_at <= max(now, starts_at):
         faults.add("/ends_at", "not_later", "a hold ends after it starts and after now; release it to end it now")
-    clean = structs.replace(new, starts_at=starts_at, note=faults.lines("/note", new.note, MAX_NOTE))
+    clean = structs.replace(new, starts_at=starts_at, ends_at=ends_at, note=faults.lines("/note", new.note, MAX_NOTE))
     faults.stop()
     return clean
 

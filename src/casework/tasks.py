@@ -14,13 +14,16 @@ from casework.events import TaskAssigned, TaskClosed, TaskOpened
 from casework.models import Task, TaskState
 from casework.views import TaskView
 from kernel import ids
+from kernel.errors import Fault, Invalid
 from kernel.text import MAX_NAME, MAX_NOTE
+from receivables import access as receivables
 from receivables.changes import expect
 from receivables.checking import Faults
 from storage.events import emit
 from storage.session import TenantSession, tenant_of
 
 MAX_KIND: Final = 60
+BY_HAND: Final = "by_hand"
 
 
 class NewTask(Struct, frozen=True, kw_only=True):
@@ -33,6 +36,33 @@ class NewTask(Struct, frozen=True, kw_only=True):
     invoice_id: UUID | None = None
     detail: str | None = None
     assignee: str | None = None
+
+
+class HandTask(Struct, frozen=True, kw_only=True):
+    """A task that somebody opens by hand, about a debtor or an invoice where one is named."""
+
+    title: str
+    detail: str | None = None
+    debtor_id: UUID | None = None
+    invoice_id: UUID | None = None
+    assignee: str | None = None
+
+
+async def open_by_hand(session: TenantSession, new: HandTask, now: datetime) -> TaskView:
+    """Open a task that has no cause but its author. Raises Invalid, DebtorNotFound, InvoiceNotFound."""
+    debtor_id = new.debtor_id
+    if debtor_id is not None:
+        await receivables.debtor(session, debtor_id)
+    if new.invoice_id is not None:
+        invoice = await receivables.invoice(session, new.invoice_id)
+        if debtor_id not in {None, invoice.debtor_id}:
+            raise Invalid(errors=[Fault(pointer="/debtor_id", code="differs", message="the invoice is another's")])
+        debtor_id = invoice.debtor_id
+    task = NewTask(
+        kind=BY_HAND, subject_id=ids.new_id(), title=new.title, debtor_id=debtor_id, invoice_id=new.invoice_id,
+        detail=new.detail, assignee=new.assignee,
+    )  # fmt: skip
+    return (await open_tasks(session, [task], now))[0]
 
 
 async def open_task(  # the fields of NewTask, by name

@@ -15,7 +15,7 @@ from receivables.currencies import CURRENCIES
 MAX_NUMBER: Final = 100
 MAX_EXTERNAL_ID: Final = 255
 MAX_EMAIL: Final = 254
-MAX_TEXT: Final = 500
+MAX_TEXT: Final = 1_000
 FIRST_DAY: Final = date(1970, 1, 1)
 LAST_DAY: Final = date(2199, 12, 31)
 

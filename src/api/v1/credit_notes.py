@@ -3,10 +3,10 @@
 from datetime import date, datetime
 from typing import Annotated
 
-from litestar import Controller, get, post
+from litestar import Controller, get, patch, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody, QueryParameter
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 
 from api.fields import AmountMinor, Currency, ExternalId, IdText, body_id, id_filter
 from api.pages import Page, PageOf
@@ -22,10 +22,11 @@ from kernel.cursors import CursorInvalid
 from kernel.errors import PreconditionFailed
 from receivables import access, queries
 from receivables.allocations import allocate_credit_note, unallocate_credit_note
-from receivables.credit_notes import create_credit_note, void_credit_note
-from receivables.drafts import NewCreditNote, Preceding
+from receivables.credit_notes import create_credit_note, update_credit_note, void_credit_note
+from receivables.drafts import CreditNoteChange, NewCreditNote, Preceding
 from receivables.errors import (
     AllocationNotFound,
+    AmountBelowAllocated,
     CreditNoteNotFound,
     CreditNoteNotOpen,
     CreditNoteNumberTaken,
@@ -59,6 +60,14 @@ class CreditNoteIn(Struct, kw_only=True, forbid_unknown_fields=True):
     preceding: PrecedingIn | None = None
     allocations: Shares = []
     external_id: ExternalId | None = None
+
+
+class CreditNotePatch(Struct, kw_only=True, forbid_unknown_fields=True):
+    """What of a credit note can be corrected."""
+
+    total_minor: AmountMinor | UnsetType = UNSET
+    used_minor: AmountMinor | UnsetType = UNSET
+    external_id: ExternalId | UnsetType | None = UNSET
 
 
 class CreditNotes(Controller):
@@ -124,6 +133,26 @@ class CreditNotes(Controller):
     async def read(self, session: NamedDependency[TenantSession], credit_note_id: FromPath[str]) -> CreditNoteView:
         """Read one credit note."""
         return CreditNoteView.of(await access.credit_note(session, ids.decode("crn", credit_note_id)))
+
+    @patch(
+        "/{credit_note_id:str}",
+        operation_id="updateCreditNote",
+        opt=needs("credit_notes:write"),
+        responses=problems(
+            CreditNoteNotFound, CreditNoteNotOpen, AmountBelowAllocated, ExternalIdTaken, PreconditionFailed
+        ),
+    )
+    async def update(
+        self,
+        session: NamedDependency[TenantSession],
+        now: NamedDependency[datetime],
+        expected_version: NamedDependency[int | None],
+        credit_note_id: FromPath[str],
+        data: JSONBody[CreditNotePatch],
+    ) -> CreditNoteView:
+        """Correct a credit note; what it has settled stays."""
+        wanted, change = ids.decode("crn", credit_note_id), CreditNoteChange(**sent(data))
+        return await update_credit_note(session, wanted, change, now, expected_version=expected_version)
 
     @post(
         "/{credit_note_id:str}/allocate",

@@ -22,6 +22,7 @@ from receivables import access, queries
 from receivables.debtors import create_debtor, update_debtor
 from receivables.drafts import DebtorChange, NewDebtor
 from receivables.errors import DebtorNotFound, ExternalIdTaken, IdentifierTaken
+from receivables.identifiers import Identifier
 from receivables.models import DebtorKind
 from receivables.queries import DebtorFilter
 from receivables.views import DebtorView
@@ -30,6 +31,17 @@ from storage.session import TenantSession
 NamePrefix = Annotated[
     str | None,
     QueryParameter(name="name", min_length=1, max_length=100, description="Names that begin like this."),
+]
+
+IdentifierFilter = Annotated[
+    str | None,
+    QueryParameter(
+        name="identifier",
+        min_length=3,
+        max_length=91,
+        pattern="^[^:]+:.+$",
+        description="Who has this legal id: siren:552100554.",
+    ),
 ]
 
 
@@ -87,9 +99,12 @@ class Debtors(Controller):
         page: NamedDependency[Page],
         name: NamePrefix = None,
         external_id: ExternalIdFilter = None,
+        identifier: IdentifierFilter = None,
     ) -> PageOf[DebtorView]:
         """List debtors, the newest first."""
-        wanted = DebtorFilter(name_prefix=name, external_id=external_id)
+        scheme, _, value = (identifier or "").partition(":")
+        legal_id = None if identifier is None else Identifier(scheme, value)
+        wanted = DebtorFilter(name_prefix=name, external_id=external_id, identifier=legal_id)
         rows = await queries.debtors(session, wanted, after=page.after_id(), limit=page.fetch)
         return page.of(rows, lambda view: view, lambda view: [ids.decode("dbt", view.id).hex])
 

@@ -1,7 +1,7 @@
 """Invoices: what a creditor has billed. A wrong amount or date is corrected, a mistake voided, nothing deleted."""
 
 from datetime import date, datetime
-from typing import Annotated
+from typing import Annotated, Literal
 from uuid import UUID
 
 from litestar import Controller, get, patch, post
@@ -28,7 +28,7 @@ from api.v1.filters import (
 )
 from kernel import ids
 from kernel.cursors import CursorInvalid
-from kernel.errors import AppError, PreconditionFailed
+from kernel.errors import PreconditionFailed
 from receivables import access, queries
 from receivables.corrections import update_invoice, void_invoice
 from receivables.drafts import InvoiceChange, Line, NewInvoice
@@ -43,7 +43,9 @@ from receivables.errors import (
 )
 from receivables.invoices import open_invoice, open_invoices
 from receivables.models import DocumentState, VoidReason
+from receivables.outcomes import Outcome
 from receivables.queries import InvoiceFilter
+from receivables.upserting import put_invoices
 from receivables.views import InvoiceView
 from storage.session import TenantSession
 
@@ -101,9 +103,14 @@ class Voiding(Struct, kw_only=True, forbid_unknown_fields=True):
 
 
 class InvoicesIn(Struct, kw_only=True, forbid_unknown_fields=True):
-    """Invoices to be opened, each on its own account."""
+    """Invoices to be opened, each on its own account.
+
+    One that is known by its external_id, or by creditor, number and year, is refused, or corrected where `known` says
+    so: the same again then changes nothing, and an absent field never empties one.
+    """
 
     invoices: Annotated[list[InvoiceIn], Meta(min_length=1, max_length=MAX_BATCH)]
+    known: Literal["refuse", "correct"] = "refuse"
 
 
 class BatchItem(Struct, kw_only=True):
@@ -137,7 +144,13 @@ class Invoices(Controller):
         """Open an invoice. Its number is taken once per creditor and year."""
         return await open_invoice(session, _new(data), now)
 
-    @post("/batch", operation_id="createInvoices", status_code=207, opt=needs("invoices:write"), responses=problems())
+    @post(
+        "/batch",
+        operation_id="createInvoices",
+        status_code=207,
+        opt=needs("invoices:write"),
+        responses=problems(ExternalIdTaken),
+    )
     async def batch(
         self,
         session: NamedDependency[TenantSession],
@@ -146,8 +159,11 @@ class Invoices(Controller):
         data: JSONBody[InvoicesIn],
     ) -> BatchOut:
         """Open up to 100 invoices; one that is refused does not stop the others."""
-        outcomes = await open_invoices(session, [_new(item) for item in data.invoices], now)
-        return BatchOut(data=[_item(outcome.view, outcome.error, settings) for outcome in outcomes])
+        put = put_invoices if data.known == "correct" else open_invoices
+        outcomes = await put(
+            session, [_new(item, f"invoices/{place}/") for place, item in enumerate(data.invoices)], now
+        )
+        return BatchOut(data=[_item(outcome, settings) for outcome in outcomes])
 
     @get(operation_id="listInvoices", opt=needs("invoices:read"), responses=problems(CursorInvalid))
     async def index(
@@ -249,10 +265,10 @@ class Invoices(Controller):
         return await void_invoice(session, wanted, data.reason, now, expected_version=expected_version)
 
 
-def _new(data: InvoiceIn) -> NewInvoice:
+def _new(data: InvoiceIn, within: str = "") -> NewInvoice:
     return NewInvoice(
-        creditor_id=body_id(data.creditor_id, "crd", "creditor_id"),
-        debtor_id=body_id(data.debtor_id, "dbt", "debtor_id"),
+        creditor_id=body_id(data.creditor_id, "crd", f"{within}creditor_id"),
+        debtor_id=body_id(data.debtor_id, "dbt", f"{within}debtor_id"),
         number=data.number,
         issued_on=data.issued_on,
         currency=data.currency,
@@ -271,7 +287,8 @@ def _lines(lines: list[LineIn]) -> tuple[Line, ...]:
     return tuple(Line(amount_minor=line.amount_minor, due_on=line.due_on) for line in lines)
 
 
-def _item(view: InvoiceView | None, error: AppError | None, settings: ApiSettings) -> BatchItem:
-    if error is None:
-        return BatchItem(status=201, invoice=view, problem=None)
-    return BatchItem(status=error.status, invoice=None, problem=problem_of(error, settings.public_url))
+def _item(outcome: Outcome[InvoiceView], settings: ApiSettings) -> BatchItem:
+    if outcome.error is not None:
+        problem = problem_of(outcome.error, settings.public_url)
+        return BatchItem(status=outcome.error.status, invoice=None, problem=problem)
+    return BatchItem(status=201 if outcome.status == "created" else 200, invoice=outcome.view, problem=None)

@@ -8,21 +8,33 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody, QueryParameter
 from msgspec import Struct
 
-from api.fields import Name, id_filter
+from api.fields import IdText, Name, Note, body_id, id_filter
 from api.pages import Page, PageOf
 from api.problems import problems
 from api.routes import needs
+from api.v1.drafting import sent
 from api.v1.filters import DebtorFilter, InvoiceFilterId
 from casework import access, queries
 from casework.errors import TaskNotFound, TaskNotOpen
 from casework.models import TaskState
 from casework.queries import TaskFilter
-from casework.tasks import assign_task, close_task
+from casework.tasks import HandTask, assign_task, close_task, open_by_hand
 from casework.views import TaskView
 from kernel import ids
 from kernel.cursors import CursorInvalid
 from kernel.errors import PreconditionFailed
+from receivables.errors import DebtorNotFound, InvoiceNotFound
 from storage.session import TenantSession
+
+
+class TaskIn(Struct, kw_only=True, forbid_unknown_fields=True):
+    """Something to be done that nobody but its author knows of."""
+
+    title: Name
+    detail: Note | None = None
+    debtor_id: IdText | None = None
+    invoice_id: IdText | None = None
+    assignee: Name | None = None
 
 
 class Assignment(Struct, kw_only=True, forbid_unknown_fields=True):
@@ -38,10 +50,22 @@ class Closing(Struct, kw_only=True, forbid_unknown_fields=True):
 
 
 class Tasks(Controller):
-    """Opened once per cause, by what needs a person."""
+    """Opened once per cause by what needs a person, or by hand."""
 
     path = "/v1/tasks"
     tags = ["Tasks"]
+
+    @post(operation_id="createTask", opt=needs("tasks:write"), responses=problems(DebtorNotFound, InvoiceNotFound))
+    async def create(
+        self, session: NamedDependency[TenantSession], now: NamedDependency[datetime], data: JSONBody[TaskIn]
+    ) -> TaskView:
+        """Open a task by hand."""
+        fields = sent(
+            data,
+            debtor_id=None if data.debtor_id is None else body_id(data.debtor_id, "dbt", "debtor_id"),
+            invoice_id=None if data.invoice_id is None else body_id(data.invoice_id, "inv", "invoice_id"),
+        )
+        return await open_by_hand(session, HandTask(**fields), now)
 
     @get(operation_id="listTasks", opt=needs("tasks:read"), responses=problems(CursorInvalid))
     async def index(
