@@ -8,6 +8,7 @@ from uuid import UUID
 from msgspec import Struct
 from sqlalchemy import func, select
 
+from casework.facts import active_holds
 from dunning.models import Course, Notice
 from dunning.policies import bodies
 from dunning.rules import PolicyBody, Step, Tone
@@ -46,6 +47,8 @@ class DunningComposer:
             return {}
         notices = await _notices(session, [part for _, parts in wanted for part in parts])
         debts = await debt_facts(session, [notice.instalment_id for notice in notices.values()])
+        holds = await active_holds(session, debts.values(), now)
+        held = {instalment_id: hold.amount_minor for instalment_id, hold in holds.items()}
         steps = await _steps(session, notices)
         creditors = await creditor_cards(session, {message.creditor_id for message, _ in wanted})
         debtors = await debtor_cards(session, {message.debtor_id for message, _ in wanted})
@@ -56,17 +59,16 @@ class DunningComposer:
             contact = _contact(contacts.get(message.debtor_id, ()), message.contact_id)
             if contact is None:
                 continue
-            said = [_Said(notices[part], debts[notices[part].instalment_id], steps[part]) for part in parts]
+            said = [_said(notices[part], debts, held, steps[part]) for part in parts]
             who = _Who(creditors[message.creditor_id], debtors[message.debtor_id], contact)
             try:
-                written[message.id] = self._write(tenant_of(session), message, who, said, places, now)
+                written[message.id] = self._write(message, who, said, places, now)
             except LetterRefused:
                 continue
         return written
 
     def _write(
         self,
-        tenant_id: UUID,
         message: Message,
         who: "_Who",
         said: Sequence["_Said"],
@@ -74,7 +76,6 @@ class DunningComposer:
         now: datetime,
     ) -> Composed:
         highest = max(said, key=lambda item: item.notice.level)
-        day = day_of(now, who.contact.zone or who.debtor.zone or who.creditor.zone)
         letter = Letter(
             creditor=_creditor(who.creditor, self._reply_to),
             debtor=letters.Debtor(name=who.debtor.name),
@@ -83,10 +84,10 @@ class DunningComposer:
             tone=_gravest([item.step.tone for item in said]),
             purpose="dunning",
             level=highest.notice.level,
-            day=day,
-            sections=_sections([item.debt for item in said], places, day),
+            day=day_of(now, who.contact.zone or who.debtor.zone or who.creditor.zone),
+            sections=_sections(said, places, day_of(now, who.creditor.zone)),  # a due date is a day of the creditor's
             message_ref=ids.encode("msg", message.id),
-            unsubscribe_url=self._unsubscribe_url(tenant_id, who.contact),
+            unsubscribe_url=self._unsubscribe_url(message.tenant_id, who.contact),
         )
         return Composed(letter, highest.step.template)
 
@@ -99,6 +100,12 @@ class _Said(Struct, frozen=True):
     notice: Notice
     debt: DebtFacts
     step: Step
+    asked_minor: int  # the balance less what a hold covers: nothing disputed or promised is asked for
+
+
+def _said(notice: Notice, debts: Mapping[UUID, DebtFacts], held: Mapping[UUID, int], step: Step) -> _Said:
+    debt = debts[notice.instalment_id]
+    return _Said(notice, debt, step, debt.balance_minor - held.get(debt.instalment_id, 0))
 
 
 class _Who(Struct, frozen=True):
@@ -131,31 +138,32 @@ def _language(*wanted: str | None) -> str:
 
 
 def _gravest(tones: Sequence[Tone]) -> letters.Tone:
-    return cast("letters.Tone", max((tone.value for tone in tones), key=lambda tone: TONES.index(tone)))
+    return cast("letters.Tone", max((tone.value for tone in tones), key=TONES.index))
 
 
-def _sections(debts: Sequence[DebtFacts], places: Mapping[UUID, int], day: date) -> tuple[Section, ...]:
+def _sections(said: Sequence[_Said], places: Mapping[UUID, int], day: date) -> tuple[Section, ...]:
     """A section per currency, the oldest debt first."""
-    by_currency: dict[str, list[DebtFacts]] = {}
-    for debt in sorted(debts, key=lambda debt: (debt.due_on or day, debt.number)):
-        by_currency.setdefault(debt.currency, []).append(debt)
+    by_currency: dict[str, list[_Said]] = {}
+    for item in sorted(said, key=lambda item: (item.debt.due_on or day, item.debt.number, item.debt.place)):
+        by_currency.setdefault(item.debt.currency, []).append(item)
     return tuple(
         Section(
             currency=currency,
-            lines=tuple(_line(debt, places.get(debt.invoice_id, 1), day) for debt in of_currency),
-            total_minor=sum(debt.balance_minor for debt in of_currency),
+            lines=tuple(_line(item, places.get(item.debt.invoice_id, 1), day) for item in of_currency),
+            total_minor=sum(item.asked_minor for item in of_currency),
         )
         for currency, of_currency in sorted(by_currency.items())
     )
 
 
-def _line(debt: DebtFacts, places: int, day: date) -> Line:
+def _line(item: _Said, places: int, day: date) -> Line:
+    debt = item.debt
     due_on = debt.due_on or day
     return Line(
         number=debt.number,
         due_on=due_on,
         days_late=(day - due_on).days,
-        amount_due_minor=debt.balance_minor,
+        amount_due_minor=item.asked_minor,
         total_minor=debt.total_minor,
         issued_on=debt.issued_on,
         part=debt.place if places > 1 else None,

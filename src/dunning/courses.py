@@ -91,9 +91,7 @@ _WITHOUT: Final = text(  # bounded: by the instalments asked for
 )
 
 
-def _entering(
-    session: TenantSession, fact: DebtFacts, version_id: UUID, body: PolicyBody, now: datetime
-) -> Course:
+def _entering(session: TenantSession, fact: DebtFacts, version_id: UUID, body: PolicyBody, now: datetime) -> Course:
     entry = None if fact.due_on is None else enter(body, fact.due_on, day_of(now, fact.creditor_zone))
     return Course(
         tenant_id=tenant_of(session),

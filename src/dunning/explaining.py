@@ -149,5 +149,3 @@ def _next_at(case: Case, decision: Decision) -> datetime | None:
     if decision.verdict is Verdict.ACT and decision.step_index is not None and case.debt.due_on is not None:
         return step_at(case.policy, decision.step_index, case.debt.due_on, case.facts.creditor_zone)
     return decision.look_again_at
-
-

@@ -22,7 +22,9 @@ from storage.session import TenantSession, tenant_of
 DEFAULT_NAME: Final = "default"
 
 
-async def create(session: TenantSession, name: str, body: PolicyBody, now: datetime, *, default: bool = False) -> PolicyView:
+async def create(
+    session: TenantSession, name: str, body: PolicyBody, now: datetime, *, default: bool = False
+) -> PolicyView:
     """Make a policy and publish its first version. Raises PolicyInvalid, PolicyNameTaken."""
     check(body)
     tenant_id, policy_id = tenant_of(session), ids.new_id()

@@ -9,9 +9,7 @@ from dunning.models import Course, Notice, Policy, PolicyVersion, VersionState
 from storage.session import TenantSession, tenant_of
 
 
-async def policies(
-    session: TenantSession, *, after: UUID | None, limit: int
-) -> list[tuple[Policy, PolicyVersion]]:
+async def policies(session: TenantSession, *, after: UUID | None, limit: int) -> list[tuple[Policy, PolicyVersion]]:
     """Policies with the version in force, the newest first, after one of them."""
     wanted = (
         select(Policy, PolicyVersion)

@@ -10,6 +10,7 @@ from msgspec import Meta, Struct
 from kernel.clock import at
 from kernel.errors import Fault, Invalid
 from kernel.money import MAX_MINOR
+from messaging.wording import BUILTIN
 
 MAX_STEPS: Final = 20
 MAX_DAYS: Final = 3_650
@@ -39,6 +40,10 @@ class CatchUp(StrEnum):
     SEQUENCE = "sequence"
 
 
+CurrencyCode = Annotated[str, Meta(min_length=3, max_length=3, pattern="^[A-Z]{3}$")]
+Minimum = Annotated[int, Meta(ge=0, le=MAX_MINOR)]
+
+
 class Step(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One thing to say: so many days before (negative) or after the due date, above a minimum, in a tone."""
 
@@ -46,7 +51,7 @@ class Step(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     days: Annotated[int, Meta(ge=-MAX_DAYS, le=MAX_DAYS)]
     tone: Tone
     template: Annotated[str, Meta(min_length=1, max_length=60, pattern="^[a-z][a-z0-9_]*$")]
-    minimum_minor: dict[Annotated[str, Meta(min_length=3, max_length=3, pattern="^[A-Z]{3}$")], Annotated[int, Meta(ge=0, le=MAX_MINOR)]] = {}  # fmt: skip
+    minimum_minor: dict[CurrencyCode, Minimum] = {}
 
     @property
     def preventive(self) -> bool:
@@ -65,7 +70,7 @@ class PolicyBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     send_at: Annotated[str, Meta(min_length=5, max_length=5, pattern="^([01][0-9]|2[0-3]):[0-5][0-9]$")] = "09:00"
 
     def level_of(self, index: int) -> int:
-        """How serious a step is: preventive ones are 0, then 1, 2, 3 …"""
+        """How serious a step is: preventive ones are 0, then 1, 2, 3 and so on."""
         if self.steps[index].preventive:
             return 0
         return sum(1 for step in self.steps[: index + 1] if not step.preventive)
@@ -93,6 +98,8 @@ def check(body: PolicyBody) -> None:
         if step.key in seen:
             faults.append(Fault(pointer=f"{pointer}/key", code="duplicate", message="two steps share this key"))
         seen.add(step.key)
+        if step.template not in BUILTIN:
+            faults.append(Fault(pointer=f"{pointer}/template", code="unknown", message=f"one of {', '.join(BUILTIN)}"))
         if place and step.days <= body.steps[place - 1].days:
             faults.append(Fault(pointer=f"{pointer}/days", code="order", message="each step lies after the one before"))
     if faults:

@@ -87,10 +87,15 @@ async def _dispatched(work: OpenTenant, sender: Sender, batch: Sequence[Claim]) 
         log.warning("dispatch failed", tenant_id=str(tenant_id), rows=len(batch), error=repr(error)[:300])
         if len(batch) > 1:
             return [copy for claim in batch for copy in await _dispatched(work, sender, [claim])]
-    failure = Outcome(message_id=batch[0].id, fence=batch[0].fence, state="retry", code=OURS)
-    async with work(tenant_id) as session:
-        await settle(session, sender.gate, [failure], await now_of(session), state="leased")
+    await refuse(work, sender.gate, batch, OURS)
     return []
+
+
+async def refuse(work: OpenTenant, gate: Gate, held: Sequence[Claim], code: str) -> None:
+    """Put leased messages of one tenant back, to be tried later a limited number of times: nothing has left."""
+    failures = [Outcome(message_id=claim.id, fence=claim.fence, state="retry", code=code) for claim in held]
+    async with work(held[0].tenant_id) as session:
+        await settle(session, gate, failures, await now_of(session), state="leased")
 
 
 async def _settled(work: OpenTenant, gate: Gate, tenant_id: UUID, outcomes: Sequence[Outcome]) -> None:

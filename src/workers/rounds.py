@@ -11,7 +11,7 @@ import anyio
 from sqlalchemy import select, text
 
 from messaging.outbox import MESSAGES
-from messaging.sending import send
+from messaging.sending import refuse, send
 from messaging.settling import hold_unknown
 from messaging.sweeping import lost_in_dispatch
 from storage import clocks, relay
@@ -46,15 +46,12 @@ async def claim_from(engine: Engine, queue: Queue, only: UUID | None) -> list[Cl
     """Lease a batch: of one tenant, or of the shards that have work, each in its turn."""
     async with engine.database.queue() as session:
         if only is not None:
-            return await claim(
-                session, queue, shard_of(only), limit=queue.per_tenant, lease=engine.lease, only=only
-            )
+            return await claim(session, queue, shard_of(only), limit=queue.per_tenant, lease=engine.lease, only=only)
         shards = await shards_with_work(session, queue)
-    for shard in sorted(shards, key=lambda shard: (shard - next(_turn)) % SHARDS):
+    first = next(_turn)  # another each time, or the last shard would starve while the others have work
+    for shard in sorted(shards, key=lambda shard: (shard - first) % SHARDS):
         async with engine.database.queue() as session:
-            held = await claim(
-                session, queue, shard, limit=queue.per_tenant * queue.tenants, lease=engine.lease
-            )
+            held = await claim(session, queue, shard, limit=queue.per_tenant * queue.tenants, lease=engine.lease)
         if held:
             return held
     return []
@@ -89,37 +86,56 @@ async def _round(engine: Engine, queue: Queue, work: Batch, only: UUID | None) -
 
 
 async def _isolated(engine: Engine, queue: Queue, work: Batch, claims: Sequence[Claim]) -> None:
-    """Do a batch at once; when it fails, one by one, so that one bad row fails alone."""
+    """Do a batch at once; when it fails, one by one and in order, so that one bad row fails alone."""
     try:
         await work(engine, claims)
     except Exception as error:  # noqa: BLE001 - the failure is kept on the row and counted
-        if len(claims) == 1:
-            await _failed(engine, queue, claims[0], error)
+        try:
+            if len(claims) == 1:
+                await _failed(engine, queue, claims[0], error)
+                return
+            log.warning("batch failed, one by one", queue=queue.name, rows=len(claims), error=repr(error)[:300])
+            singles = await _in_order(engine, queue, claims)
+        except Exception as second:  # noqa: BLE001 - the database is away: the leases end, and nobody else is stopped
+            log.warning("failure not recorded", queue=queue.name, error=repr(second)[:300])
             return
-        log.warning("batch failed, one by one", queue=queue.name, rows=len(claims), error=repr(error)[:300])
-        for claim_ in claims:
+        for claim_ in singles:
             await _isolated(engine, queue, work, [claim_])
 
 
+async def _in_order(engine: Engine, queue: Queue, claims: Sequence[Claim]) -> Sequence[Claim]:
+    """Claims in the order in which they must be worked off: of one object the earliest first."""
+    if not queue.ordered:
+        return claims
+    async with engine.database.tenant(claims[0].tenant_id, Cause(kind="reaction")) as session:
+        rows = await _reaction_rows(session, {claim_.id for claim_ in claims})
+    places = {row.id: place for place, row in enumerate(rows)}
+    return sorted(claims, key=lambda claim_: places.get(claim_.id, 0))
+
+
 async def _ticks_of(engine: Engine, claims: Sequence[Claim]) -> None:
-    tenant_id = claims[0].tenant_id
-    async with engine.database.tenant(tenant_id, Cause(kind="schedule")) as session:
-        by_kind: dict[str, list[UUID]] = {}
-        for kind, object_id in await session.execute(_TAKE_TICKS, arrays_of(claims) | {"tenant_id": tenant_id}):
-            by_kind.setdefault(kind, []).append(object_id)
-        now = await now_of(session)
-        for kind, objects in sorted(by_kind.items()):
-            await engine.database.registry.ticks[kind](session, sorted(objects), now)
+    """Kind by kind, each in a transaction of its own: a handler locks all its debtors at once, in order, or none."""
+    tenant_id, left = claims[0].tenant_id, len(claims)
+    while left > 0:
+        async with engine.database.tenant(tenant_id, Cause(kind="schedule")) as session:
+            taken = (await session.execute(_TAKE_TICKS, arrays_of(claims) | {"tenant_id": tenant_id})).all()
+            if not taken:  # another worker's by now
+                return
+            handler = engine.database.registry.ticks[taken[0].kind]
+            await handler(session, sorted(row.object_id for row in taken), await now_of(session))
+        left -= len(taken)
 
 
 _TAKE_TICKS: Final = text("""
 with ours as (
-  select t.id from app.tick t
+  select t.id, t.kind from app.tick t
   join unnest(cast(:ids as uuid[]), cast(:fences as bigint[])) as u(id, fence) on t.id = u.id and t.fence = u.fence
   where t.tenant_id = :tenant_id and t.state = 'leased'
   order by t.id for update of t
 )
-delete from app.tick t using ours where t.tenant_id = :tenant_id and t.id = ours.id returning t.kind, t.object_id
+delete from app.tick t using ours
+where t.tenant_id = :tenant_id and t.id = ours.id and ours.kind = (select min(kind) from ours)
+returning t.kind, t.object_id
 """)  # bounded: by the rows claimed
 _REACTIONS_DONE: Final = text(
     "delete from app.reaction where tenant_id = :tenant_id and id = any(cast(:ids as uuid[]))"
@@ -127,18 +143,20 @@ _REACTIONS_DONE: Final = text(
 
 
 async def _reactions_of(engine: Engine, claims: Sequence[Claim]) -> None:
-    tenant_id = claims[0].tenant_id
-    async with engine.database.tenant(tenant_id, Cause(kind="reaction")) as session:
-        ours = await still_held(session, REACTIONS, claims)
-        rows = await _reaction_rows(session, ours)
-        events = await _events_of(session, {row.event_id for row in rows})
-        by_consumer: dict[str, list[EventRow]] = {}
-        for row in rows:
-            by_consumer.setdefault(row.consumer, []).append(events[row.event_id])
-        now = await now_of(session)
-        for consumer, batch in sorted(by_consumer.items()):
-            await engine.database.registry.reactions[consumer](session, batch, now)
-        await session.execute(_REACTIONS_DONE, {"tenant_id": tenant_id, "ids": list(ours)})
+    """Consumer by consumer, each in a transaction of its own, as ticks."""
+    tenant_id, left = claims[0].tenant_id, len(claims)
+    while left > 0:
+        async with engine.database.tenant(tenant_id, Cause(kind="reaction")) as session:
+            held = await _reaction_rows(session, await still_held(session, REACTIONS, claims))
+            if not held:  # another worker's by now
+                return
+            rows = [row for row in held if row.consumer == held[0].consumer]
+            events = await _events_of(session, {row.event_id for row in rows})
+            handler = engine.database.registry.reactions[rows[0].consumer]
+            await handler(session, [events[row.event_id] for row in rows], await now_of(session))
+            done = {"tenant_id": tenant_id, "ids": [row.id for row in rows]}
+            await session.execute(_REACTIONS_DONE, done)
+        left -= len(rows)
 
 
 async def _reaction_rows(session: TenantSession, ours: set[UUID]) -> list[ReactionRow]:
@@ -191,10 +209,10 @@ _PUT_BACK: Final = {
     "reaction": text("""
 with one as (
   update app.reaction set state = :state, lease_until = null, run_at = clock_timestamp() + :wait
-  where tenant_id = :tenant_id and id = :id returning consumer, object_id, sequence, run_at)
+  where tenant_id = :tenant_id and id = :id returning consumer, object_id, sequence, id, run_at)
 update app.reaction r set run_at = one.run_at, state = 'pending', lease_until = null from one
 where r.tenant_id = :tenant_id and r.consumer = one.consumer and r.object_id = one.object_id
-  and r.sequence > one.sequence and r.state in ('pending', 'leased')
+  and (r.sequence, r.id) > (one.sequence, one.id) and r.state in ('pending', 'leased')
 """),
 }
 
@@ -204,25 +222,30 @@ async def messages(engine: Engine, only: UUID | None = None) -> int:
     held = await claim_from(engine, MESSAGES, only)
     if not held:
         return 0
-    async with keeping(engine, MESSAGES, held):
-        for tenant_id, claims in by_tenant(held).items():
-            try:
-                await _send(engine, tenant_id, claims)
-            except Exception as error:  # noqa: BLE001 - leased rows return by the sweep, dispatching ones are held
-                log.error("sending failed", tenant_id=str(tenant_id), error=repr(error)[:500])
+    async with keeping(engine, MESSAGES, held), anyio.create_task_group() as group:
+        for claims in by_tenant(held).values():  # side by side: a slow server of one tenant is not another's
+            group.start_soon(_send, engine, claims)
     if engine.stopping.is_set():
         async with engine.database.queue() as session:
             await give_back(session, MESSAGES, held)
     return len(held)
 
 
-async def _send(engine: Engine, tenant_id: UUID, claims: Sequence[Claim]) -> None:
-    work = engine.work("schedule", "messages")
-    async with work(tenant_id) as session:
-        sandbox = (await own_tenant(session)).kind is TenantKind.SANDBOX
-    channel = engine.channel_of("email", tenant_id, sandbox)
-    stopping = engine.stopping.is_set
-    outcomes = await send(work, engine.sender, channel, claims, stopping=stopping)
+async def _send(engine: Engine, claims: Sequence[Claim]) -> None:
+    tenant_id, work = claims[0].tenant_id, engine.work("schedule", "messages")
+    try:
+        async with work(tenant_id) as session:
+            sandbox = (await own_tenant(session)).kind is TenantKind.SANDBOX
+        try:
+            channel = engine.channel_of("email", tenant_id, sandbox)
+        except RuntimeError as error:  # nobody has said how this tenant sends
+            log.warning("no channel", tenant_id=str(tenant_id), error=repr(error)[:300])
+            await refuse(work, engine.sender.gate, claims, "no_channel")
+            return
+        outcomes = await send(work, engine.sender, channel, claims, stopping=engine.stopping.is_set)
+    except Exception as error:  # noqa: BLE001 - leased rows return by the sweep, dispatching ones are held
+        log.warning("sending failed", tenant_id=str(tenant_id), error=repr(error)[:500])
+        return
     for outcome, count in outcomes.items():
         engine.metrics.message_attempts_total.labels(channel.name, outcome).inc(count)
 
@@ -250,6 +273,9 @@ async def sweeps(engine: Engine) -> int:
     async with engine.database.queue() as session:
         lost = await lost_in_dispatch(session)
     for tenant_id, claims in by_tenant(lost).items():
-        async with engine.database.tenant(tenant_id, Cause(kind="schedule", id="sweep")) as session:
-            await hold_unknown(session, engine.sender.gate, claims, await now_of(session))
+        try:
+            async with engine.database.tenant(tenant_id, Cause(kind="schedule", id="sweep")) as session:
+                await hold_unknown(session, engine.sender.gate, claims, await now_of(session))
+        except Exception as error:  # noqa: BLE001 - tried again by the next sweep; the other tenants' are held now
+            log.warning("lost messages not held", tenant_id=str(tenant_id), error=repr(error)[:300])
     return 0
