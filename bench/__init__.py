@@ -1,1 +1,1 @@
-"""Benchmarks beside their references: ratios within one run, one JSON object a line. `python -m bench [--quick] [NAME…]`."""
+"""Benchmarks beside their references: ratios within one run, as JSON lines. `python -m bench [--quick] [NAME …]`."""

@@ -26,7 +26,8 @@ async def run(stage: Stage, *, quick: bool) -> Result:
     """Claim and settle everything with and without the big tenant; the small tenants' median wait is compared."""
     big_rows, rounds = (60_000, 1) if quick else (300_000, 5)
     small = [ids.new_id() for _ in range(SMALL_TENANTS)]
-    with_big, without = [], []
+    with_big: list[float] = []
+    without: list[float] = []
     name = await stage.clone()
     async with opened(stage, name) as database:
         for tenant_id in small:

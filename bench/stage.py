@@ -10,7 +10,6 @@ from typing import Final
 from uuid import UUID
 
 import asyncpg
-from sqlalchemy import text
 
 from cli.composition import build_registry
 from kernel import ids
@@ -108,7 +107,12 @@ def new_ids(count: int) -> list[UUID]:
 
 
 async def make_tenants(
-    stage: Stage, name: str, tenants: Sequence[UUID], *, mode: Mode = Mode.AUTOMATIC, kind: TenantKind = TenantKind.SANDBOX
+    stage: Stage,
+    name: str,
+    tenants: Sequence[UUID],
+    *,
+    mode: Mode = Mode.AUTOMATIC,
+    kind: TenantKind = TenantKind.SANDBOX,
 ) -> None:
     """Tenants that live in system time, without events; written as the owner, since nothing here is measured."""
     connection = await asyncpg.connect(dsn(stage.urls(name).owner or ""))
@@ -139,9 +143,3 @@ async def opened(stage: Stage, name: str, *, pool_size: int = 5) -> AsyncGenerat
         yield database
     finally:
         await database.close()
-
-
-async def count(database: Database, tenant_id: UUID, table: str) -> int:
-    """Rows of a tenant in a table of ours."""
-    async with database.tenant(tenant_id, CAUSE) as session:
-        return int((await session.execute(text(f"select count(*) from app.{table}"))).scalar_one())  # noqa: S608 # allow: f-string-sql, because the tables are named in bench code

@@ -1,5 +1,7 @@
 """Alembic runs inside the transaction of `storage.migrating.upgrade`, as `relance_owner`."""
 
+from typing import Literal
+
 from alembic import context
 from sqlalchemy import Connection
 
@@ -10,13 +12,16 @@ from storage.partitions import PARTITIONED
 TIMEOUTS = ("set local lock_timeout = '4s'", "set local statement_timeout = '600s'")
 
 
-def include_name(name: str | None, kind: str, parents: object) -> bool:
+def include_name(name: str | None, kind: str, _: object) -> bool:
     """Leave partitions out of comparisons: `relance maintain` makes them."""
     if kind == "schema":
         return name == "app"
     if kind == "table" and name is not None:
-        return not any(name.startswith(f"{table}_") and name[len(table) + 1 :][:1] in "2d" for table in PARTITIONED
-                       if name not in metadata_names())
+        return not any(
+            name.startswith(f"{table}_") and name[len(table) + 1 :][:1] in "2d"
+            for table in PARTITIONED
+            if name not in metadata_names()
+        )
     return True
 
 
@@ -25,7 +30,7 @@ def metadata_names() -> set[str]:
     return {table.name for table in metadata.tables.values()}
 
 
-def render_item(kind: str, item: object, _: object) -> str | bool:
+def render_item(kind: str, item: object, _: object) -> str | Literal[False]:
     """Write a TextEnum as the text that it is: a migration never imports the product's types."""
     return "sa.Text()" if kind == "type" and isinstance(item, TextEnum) else False
 

@@ -14,7 +14,6 @@ from storage.tenant_rls import (
     prepare_schema,
 )
 
-
 revision = "0001"
 down_revision = None
 
@@ -1284,7 +1283,8 @@ def tables() -> None:
         ),
         sa.CheckConstraint("on_end in ('resume', 'task')", name=op.f("ck_hold_on_end_known")),
         sa.CheckConstraint(
-            "reason in ('manual', 'dispute', 'promise', 'plan', 'payment_in_process', 'insolvency', 'no_contact', 'data_error')",
+            "reason in ('manual', 'dispute', 'promise', 'plan', 'payment_in_process', 'insolvency', 'no_contact',"
+            " 'data_error')",
             name=op.f("ck_hold_reason_known"),
         ),
         sa.CheckConstraint(

@@ -18,9 +18,9 @@ This page is made from the code (`relance settings`); a test holds it to it.
 | `relance maintain` | makes the partitions of the months ahead; exits 1 when rows went to a default partition | daily |
 | `relance up` | serve and worker beside the embedded servers | on a developer's machine |
 
-Every process may be killed at any instant: leased work returns after its lease, a message whose call may have been made
-is held as `unknown` with a task, events are numbered and delivered by whoever looks next. A stop by SIGTERM finishes the
-round that has begun.
+Every process may be killed at any instant: leased work returns after its lease, a message whose call may have been
+made is held as `unknown` with a task, events are numbered and delivered by whoever looks next. A stop by SIGTERM
+finishes the round that has begun.
 
 ## Servers of yours
 
@@ -41,8 +41,8 @@ Valkey only rings a bell: flushing it loses no work and delays none by more than
 ## Health
 
 `/health/live` says that the process runs, `/health/ready` that it can answer (it fails while stopping),
-`/health/startup` that it has started. `/metrics` exists where `RELANCE_METRICS_TOKEN` is set, for whoever sends it. The main
-alarm is `queue_oldest_due_age_seconds`.
+`/health/startup` that it has started. `/metrics` exists where `RELANCE_METRICS_TOKEN` is set, for whoever sends it. The
+main alarm is `queue_oldest_due_age_seconds`.
 
 ## Settings
 

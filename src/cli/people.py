@@ -76,7 +76,9 @@ def tenant() -> None:
 @click.argument("slug")
 @click.option("--account", "account_slug", required=True, help="The account's slug.")
 @click.option("--sandbox", is_flag=True, help="A sandbox: nothing in it reaches a real person.")
-@click.option("--clock", "clock", type=click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"]), help="A sandbox's test clock (UTC).")
+@click.option(
+    "--clock", "clock", type=click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"]), help="A sandbox's test clock (UTC)."
+)
 @click.option("--mode", type=click.Choice([mode.value for mode in Mode]), default=Mode.REVIEW.value, show_default=True)
 @click.option("--creditor", help="The name of its first creditor (legal entity).")
 @click.option("--legal-id", "legal_ids", multiple=True, metavar="SCHEME:VALUE", help="siren:…, siret:…, vat:… of it.")
@@ -86,7 +88,7 @@ def tenant() -> None:
 @click.option("--currency", default="EUR", show_default=True)
 @click.option("--reply-to", help="Where debtors' answers go.")
 @click.option("--json", "as_json", is_flag=True, help="Answer as JSON.")
-def tenant_create(  # noqa: PLR0913 - one parameter an option
+def tenant_create(
     *,
     slug: str,
     account_slug: str,
@@ -119,7 +121,13 @@ def tenant_create(  # noqa: PLR0913 - one parameter an option
             clock_at=None if clock is None else clock.replace(tzinfo=UTC),
             mode=Mode(mode),
         )
-        answer: dict[str, object] = {"id": made.id, "slug": slug, "kind": made.kind, "mode": made.mode, "creditor_id": None}
+        answer: dict[str, object] = {
+            "id": made.id,
+            "slug": slug,
+            "kind": made.kind,
+            "mode": made.mode,
+            "creditor_id": None,
+        }
         if creditor is not None:
             async with database.tenant(ids.decode("ten", made.id), CAUSE) as session:
                 new = NewCreditor(

@@ -127,7 +127,7 @@ async def _opened(settings: Settings, where: Servers) -> AsyncGenerator[Database
         await database.close()
 
 
-async def _count(  # noqa: PLR0913 - what the summary is made of
+async def _count(  # noqa: PLR0917 - what the summary is made of
     settings: Settings,
     where: Servers,
     members: Sequence[Member],

@@ -10,15 +10,15 @@ from msgspec import Struct
 
 from cli.composition import build_registry, build_sender
 from cli.settings import Settings
-from messaging.captured import DatabaseSink
 from messaging.capture.server import CaptureServer
+from messaging.captured import DatabaseSink
 from messaging.channels.email.sending import EmailChannel
 from messaging.channels.email.settings import SmtpSettings
 from messaging.channels.port import Channel
 from runtime.http import open_http
 from runtime.metrics import Metrics
-from storage.embedded import servers as embedded
 from storage.database import Database, Urls
+from storage.embedded import servers as embedded
 from storage.encryption import LocalKeyProvider
 from storage.migrating import migrate_now
 from storage.session import Cause

@@ -36,8 +36,8 @@ def exponent(currency: str) -> int:
 class Money(Struct, frozen=True, order=True):
     """An amount in minor units with its currency.
 
-    >>> Money(1000, "EUR").split([1, 1, 1])
-    [Money(amount_minor=334, currency='EUR'), Money(amount_minor=333, currency='EUR'), Money(amount_minor=333, currency='EUR')]
+    >>> [part.amount_minor for part in Money(1000, "EUR").split([1, 1, 1])]
+    [334, 333, 333]
     """
 
     amount_minor: int

@@ -26,11 +26,18 @@ class AccessRow(Base):
     recorded_at: Mapped[datetime] = mapped_column(server_default=func.clock_timestamp())
 
 
-def note(session: TenantSession, *, caller: str, action: str, outcome: str, request_id: str | None, detail: str) -> None:
+def note(
+    session: TenantSession, *, caller: str, action: str, outcome: str, request_id: str | None, detail: str
+) -> None:
     """Add an access row; open a unit of work of its own for it."""
     session.add(
         AccessRow(
-            tenant_id=tenant_of(session), id=ids.new_id(), caller=caller, action=action, outcome=outcome,
-            request_id=request_id, detail=detail[:500],
-        )  # fmt: skip
+            tenant_id=tenant_of(session),
+            id=ids.new_id(),
+            caller=caller,
+            action=action,
+            outcome=outcome,
+            request_id=request_id,
+            detail=detail[:500],
+        )
     )

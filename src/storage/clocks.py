@@ -13,9 +13,9 @@ from sqlalchemy import Boolean, DateTime, Index, Text, func, select, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from storage.base import Base
+from storage.events import Rung
 from storage.queues import Queue, Queued, queue_indexes
 from storage.session import QueueSession, TenantSession, memory, tenant_of
-from storage.events import Rung
 
 CLOCK: Final = select(func.clock_timestamp(type_=DateTime(timezone=True))).scalar_subquery()
 

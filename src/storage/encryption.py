@@ -46,7 +46,7 @@ class KeyProvider(Protocol):
         ...
 
 
-class SealBroken(Exception):  # noqa: N818 - reads as a sentence
+class SealBroken(Exception):
     """A ciphertext does not belong where it stands, or was altered."""
 
 

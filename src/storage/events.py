@@ -122,15 +122,27 @@ async def publish(session: TenantSession) -> None:
             sealed, key_version = key.seal(draft.personal, place_of(tenant_id, "event", event_id)), key.version
         rows.append(
             (
-                tenant_id, event_id, draft.type, draft.object_id, draft.sequence, draft.debtor_id, draft.invoice_id,
-                draft.placement_id, draft.occurred_at, written, cause.backfill, draft.payload,
-                draft.subject_id if sealed else None, key_version, sealed,
-            )  # fmt: skip
-        )
-        for consumer in registry.consumers(draft.type):
-            reactions.append(
-                (tenant_id, ids.new_id(), consumer, event_id, draft.object_id, draft.sequence, "pending")
+                tenant_id,
+                event_id,
+                draft.type,
+                draft.object_id,
+                draft.sequence,
+                draft.debtor_id,
+                draft.invoice_id,
+                draft.placement_id,
+                draft.occurred_at,
+                written,
+                cause.backfill,
+                draft.payload,
+                draft.subject_id if sealed else None,
+                key_version,
+                sealed,
             )
+        )
+        reactions += [
+            (tenant_id, ids.new_id(), consumer, event_id, draft.object_id, draft.sequence, "pending")
+            for consumer in registry.consumers(draft.type)
+        ]
     await insert_rows(session, EventRow, _COLUMNS, rows)
     if reactions:
         from storage.reactions import REACTION_COLUMNS, ReactionRow  # noqa: PLC0415 - reactions read events
@@ -242,9 +254,7 @@ class Payload(Struct, frozen=True):
     previous: dict[str, Any]
 
 
-async def payloads(
-    session: AsyncSession, ring: KeyRing, rows: Sequence[EventRow]
-) -> dict[UUID, Payload]:
+async def payloads(session: AsyncSession, ring: KeyRing, rows: Sequence[EventRow]) -> dict[UUID, Payload]:
     """Read events' bodies, with the personal fields whose key still exists; the others stay null."""
     wanted = [
         (row.tenant_id, row.subject_id, row.key_version)

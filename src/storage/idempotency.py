@@ -72,9 +72,7 @@ _ENCODE: Final = msgspec.msgpack.encode
 _DECODE: Final = msgspec.msgpack.Decoder(Kept)
 
 
-async def begin(
-    session: TenantSession, ring: KeyRing, caller: str, key: str, fingerprint: bytes
-) -> Kept | None:
+async def begin(session: TenantSession, ring: KeyRing, caller: str, key: str, fingerprint: bytes) -> Kept | None:
     """Take the key for this transaction, or return what was answered before.
 
     Raises IdempotencyKeyReused when the key belongs to another request.

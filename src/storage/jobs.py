@@ -10,8 +10,8 @@ from sqlalchemy import Text, func, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from storage.base import Base
-from storage.queues import Queue, Queued, queue_indexes
 from storage.events import Rung
+from storage.queues import Queue, Queued, queue_indexes
 from storage.session import TenantSession, memory, tenant_of
 
 if TYPE_CHECKING:

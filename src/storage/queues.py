@@ -40,9 +40,7 @@ class Queued:
 def queue_indexes(table: str) -> tuple[Index, Index]:
     """What a claim and a sweep need: pending rows by tenant and time, held rows by the end of their lease."""
     return (
-        Index(
-            f"ix_{table}_pending", "shard", "tenant_id", "run_at", "id", postgresql_where=text("state = 'pending'")
-        ),
+        Index(f"ix_{table}_pending", "shard", "tenant_id", "run_at", "id", postgresql_where=text("state = 'pending'")),
         Index(
             f"ix_{table}_held",
             "lease_until",
@@ -237,7 +235,9 @@ def by_tenant(claims: Sequence[Claim]) -> dict[UUID, list[Claim]]:
     return groups
 
 
-async def still_held(session: TenantSession, queue: Queue, held: Sequence[Claim], *, state: str = "leased") -> set[UUID]:
+async def still_held(
+    session: TenantSession, queue: Queue, held: Sequence[Claim], *, state: str = "leased"
+) -> set[UUID]:
     """Lock those rows of a batch whose fence is still ours, in the order of their ids."""
     rows = await session.execute(
         _statement(_STILL_HELD, queue), arrays_of(held) | {"tenant": held[0].tenant_id, "state": state}

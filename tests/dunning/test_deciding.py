@@ -146,7 +146,7 @@ def test_the_hard_limits_hold_whatever_the_facts(facts: Facts, now: datetime) ->
         assert facts.mode == "automatic"
         assert facts.reachable is True
         assert facts.opted_out is False
-        assert not (facts.outsourced or facts.insolvent or facts.in_review or facts.holds or facts.stopped)
+        assert not any((facts.outsourced, facts.insolvent, facts.in_review, facts.holds, facts.stopped))
         assert facts.in_process_minor == 0
 
 

@@ -6,6 +6,8 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from dunning.rules import OnEntry, PolicyBody, PolicyInvalid, Step, Tone, check, default_body, enter, step_at, step_day
+from kernel.clock import day_of
+from kernel.clock import zone as zone_of
 
 DUE = date(2026, 3, 10)
 BODY = default_body()  # J-3, J+3, J+10, J+25
@@ -55,11 +57,11 @@ def test_on_entry_chooses_where_an_old_debt_begins() -> None:
     assert too_old.review
 
 
-@given(st.dates(date(2020, 1, 1), date(2030, 12, 31)), st.sampled_from(["Europe/Paris", "America/New_York", "Pacific/Apia"]))
+@given(
+    st.dates(date(2020, 1, 1), date(2030, 12, 31)),
+    st.sampled_from(["Europe/Paris", "America/New_York", "Pacific/Apia"]),
+)
 def test_a_step_falls_on_its_local_day_at_its_local_time(due_on: date, zone: str) -> None:
-    from kernel.clock import day_of
-    from kernel.clock import zone as zone_of
-
     for place in range(len(BODY.steps)):
         instant = step_at(BODY, place, due_on, zone)
         local = instant.astimezone(zone_of(zone))

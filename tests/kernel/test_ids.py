@@ -20,8 +20,18 @@ def test_an_id_comes_back_from_its_text(value: UUID, prefix: str) -> None:
     assert ids.decode(prefix, ids.encode(prefix, value)) == value
 
 
-@pytest.mark.parametrize("wrong", ["", "inv_", "inv_01", "dbt_00000000000000000000000001", "inv_8zzzzzzzzzzzzzzzzzzzzzzzzz",
-                                   "inv_0000000000000000000000000O", "INV_00000000000000000000000001"])  # fmt: skip
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        "",
+        "inv_",
+        "inv_01",
+        "dbt_00000000000000000000000001",
+        "inv_8zzzzzzzzzzzzzzzzzzzzzzzzz",
+        "inv_0000000000000000000000000O",
+        "INV_00000000000000000000000001",
+    ],
+)
 def test_any_other_text_names_nothing(wrong: str) -> None:
     assert ids.decode("inv", "inv_00000000000000000000000001") == UUID(int=1)
     with pytest.raises(NotFound):

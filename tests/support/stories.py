@@ -12,8 +12,8 @@ from sqlalchemy import text
 from cli.composition import build_sender
 from cli.world import Capture, Channels
 from kernel import ids
-from messaging.captured import DatabaseSink, Mail, mails
 from messaging.capture.server import CaptureServer
+from messaging.captured import DatabaseSink, Mail, mails
 from messaging.writing import SenderIdentity
 from receivables.creditors import create_creditor
 from receivables.debtors import create_debtor
@@ -47,7 +47,7 @@ async def open_engine(database: Database) -> AsyncGenerator[Engine]:
     """A worker's engine over a test's database, with a capture server of its own."""
     sink = DatabaseSink(lambda tenant_id: database.tenant(tenant_id, CAUSE), database.keys)
     async with (
-        CaptureServer(sink, secret="s3cret") as server,  # noqa: S106 - of this test's own server
+        CaptureServer(sink, secret="s3cret") as server,
         open_http(HttpSettings()) as http,
     ):
         yield Engine(
@@ -61,7 +61,11 @@ async def open_engine(database: Database) -> AsyncGenerator[Engine]:
 
 async def make_cast(database: Database, tenant_id: UUID, **debtor: Any) -> Cast:  # Any: fields of NewDebtor
     """A French creditor and a debtor with a billing contact."""
-    new_debtor = {"name": "Boulangerie Martin", "email": "compta@martin.example", "language": "fr"} | debtor
+    new_debtor: dict[str, Any] = {
+        "name": "Boulangerie Martin",
+        "email": "compta@martin.example",
+        "language": "fr",
+    } | debtor
     async with database.tenant(tenant_id, CAUSE) as session:
         now = await now_of(session)
         creditor = await create_creditor(
@@ -81,7 +85,7 @@ async def bill(
     """Open an invoice of the cast; returns its id."""
     async with database.tenant(cast.tenant_id, CAUSE) as session:
         now = await now_of(session)
-        fields = {
+        fields: dict[str, Any] = {
             "creditor_id": cast.creditor_id,
             "debtor_id": cast.debtor_id,
             "number": number,
@@ -97,7 +101,7 @@ async def bill(
 async def pay(database: Database, cast: Cast, amount_minor: int, **changes: Any) -> UUID:  # Any: fields of NewReceipt
     """Money arrives and is allocated to the oldest debt."""
     async with database.tenant(cast.tenant_id, CAUSE) as session:
-        fields = {
+        fields: dict[str, Any] = {
             "creditor_id": cast.creditor_id,
             "debtor_id": cast.debtor_id,
             "currency": "EUR",
@@ -141,5 +145,3 @@ async def rows(database: Database, tenant_id: UUID, query: str) -> list[tuple[An
     """Look at a tenant's rows."""
     async with database.tenant(tenant_id, CAUSE) as session:
         return [tuple(row) for row in await session.execute(text(query))]  # bounded: by the test's own rows
-
-

@@ -35,16 +35,14 @@ button:focus-visible {{ outline: 3px solid #9cc0ff; }}
 _WORDS: Final = {
     "fr": (
         "Ne plus recevoir ces e-mails ?",
-        "Vous ne recevrez plus de message à cette adresse au sujet de vos factures. Les sommes dues restent dues :"
-        " l’entreprise pourra vous joindre autrement.",
+        "Vous ne recevrez plus de message à cette adresse au sujet de vos factures. Ce qui est dû le reste.",
         "Ne plus m’écrire ici",
         "C’est noté",
         "Aucun e-mail ne sera plus envoyé à cette adresse au sujet de vos factures.",
     ),
     "en": (
         "Stop these e-mails?",
-        "You will get no more messages about your invoices at this address. What is due remains due: the company may"
-        " reach you in another way.",
+        "You will get no more messages about your invoices at this address. What is due remains due.",
         "Stop writing to me here",
         "Done",
         "No more e-mails about your invoices will be sent to this address.",
@@ -54,7 +52,9 @@ _HEADERS: Final = {
     "Cache-Control": "no-store",
     "Referrer-Policy": "no-referrer",
     "X-Robots-Tag": "noindex",
-    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; frame-ancestors 'none'",
+    "Content-Security-Policy": (
+        "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; frame-ancestors 'none'"
+    ),
 }
 
 

@@ -124,9 +124,7 @@ async def make(database: Database, company: Company) -> Member:
     return Member(company, tenant_id, key.secret or "")
 
 
-async def bring_documents(
-    database: Database, member: Member, progress: Callable[[Verdict], None]
-) -> Sequence[Verdict]:
+async def bring_documents(database: Database, member: Member, progress: Callable[[Verdict], None]) -> Sequence[Verdict]:
     """Import the company's e-invoices and its accounting export, as `relance import documents` does."""
     folder = member.company.folder
     paths = [folder / "einvoices", folder / "invoices.csv"]

@@ -30,7 +30,9 @@ def play(actors: Sequence[Actor], say: Callable[[str], None]) -> None:
     """Advance both clocks in steps; at each stop some debtors pay."""
     for days in range(STEP_DAYS, DAYS + 1, STEP_DAYS):
         to = BEGINS_AT + timedelta(days=days)
-        jobs = [(actor, actor.client.post("/v1/test_helpers/clock/advance", {"to": to.isoformat()})) for actor in actors]
+        jobs = [
+            (actor, actor.client.post("/v1/test_helpers/clock/advance", {"to": to.isoformat()})) for actor in actors
+        ]
         for actor, job in jobs:
             _wait_for(actor.client, job["id"])
         for actor in actors:

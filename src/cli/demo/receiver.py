@@ -29,7 +29,9 @@ class Receiver:
         self._thread.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._server.shutdown()
         self._server.server_close()
 
@@ -70,7 +72,7 @@ class Receiver:
             protocol_version = "HTTP/1.1"
             timeout = 30
 
-            def do_POST(self) -> None:  # noqa: N802 - the library's name
+            def do_POST(self) -> None:
                 length = min(int(self.headers.get("content-length", "0")), MAX_BODY)
                 body = self.rfile.read(length)
                 headers = {name.lower(): value for name, value in self.headers.items()}

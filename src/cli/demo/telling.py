@@ -8,7 +8,7 @@ from cli.demo.counting import Summary
 
 
 def richest(client: Client) -> dict[str, Any] | None:  # Any: JSON
-    """The invoice of which most has been said and that was paid in the end, else the one of which most has been said."""
+    """An invoice of which most has been said, and that was paid in the end where there is one."""
     notices = client.every("/v1/notices?state=issued")
     said: dict[str, int] = {}
     for notice in notices:
@@ -28,10 +28,11 @@ def timeline(client: Client, invoice: dict[str, Any]) -> list[str]:  # Any: JSON
     dunning = client.get(f"/v1/invoices/{invoice['id']}/dunning")
     for instalment in dunning["instalments"]:
         for notice in instalment["notices"]:
+            step = notice["step"].replace("_", " ")
             if notice["state"] == "issued":
-                lines.append(f"{notice['issued_at'][:10]}  {notice['step'].replace('_', ' ')} sent (level {notice['level']})")
+                lines.append(f"{notice['issued_at'][:10]}  {step} sent (level {notice['level']})")
             else:
-                lines.append(f"{notice['planned_at'][:10]}  {notice['step'].replace('_', ' ')} {notice['state']}: {notice['code']}")
+                lines.append(f"{notice['planned_at'][:10]}  {step} {notice['state']}: {notice['code']}")
     for event in client.every(f"/v1/events?object={invoice['id']}"):
         if event["type"] in {"invoice.payment_updated", "invoice.settled", "invoice.reopened"}:
             balance = _money(event["data"]["balance_minor"], invoice)
@@ -50,8 +51,8 @@ def counted(counts: Summary) -> list[str]:
         f"{counts.documents_imported} documents imported, {counts.documents_rejected} refused with a reason",
         f"{counts.reminders_sent} reminders sent; withheld: {withheld}",
         f"{counts.receipts} payments",
-        f"{counts.webhooks_delivered} webhooks delivered, {counts.webhooks_verified} verified by `standardwebhooks`,"
-        f" {counts.duplicates} duplicates",
+        f"{counts.webhooks_delivered} webhooks delivered, {counts.webhooks_verified} verified by `standardwebhooks`",
+        f"{counts.duplicates} duplicates",
         f"{counts.duration_s} s",
     ]
 
