@@ -17,7 +17,10 @@ class ReactionRow(Queued, Base):
     """One event for one consumer; the row goes when the consumer has acted."""
 
     __tablename__ = "reaction"
-    __table_args__ = (*queue_indexes("reaction"), Index("ix_reaction_order", "tenant_id", "consumer", "object_id", "sequence"))
+    __table_args__ = (
+        *queue_indexes("reaction"),
+        Index("ix_reaction_order", "tenant_id", "consumer", "object_id", "sequence"),
+    )
 
     tenant_id: Mapped[UUID] = mapped_column(primary_key=True)
     id: Mapped[UUID] = mapped_column(primary_key=True)

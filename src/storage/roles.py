@@ -31,7 +31,7 @@ def ensure_roles(connection: Connection, passwords: Mapping[str, str]) -> None:
     for role, attributes in _ATTRIBUTES.items():
         known = connection.execute(text("select 1 from pg_roles where rolname = :role"), {"role": role}).first()
         if known is None:
-            _run(connection, "create role %I nosuperuser nocreatedb nocreaterole noinherit {}".format(attributes), role)
+            _run(connection, f"create role %I nosuperuser nocreatedb nocreaterole noinherit {attributes}", role)
         if role in passwords:
             _run(connection, "alter role %I password %L", role, passwords[role])
     _run(connection, "grant %I to current_user", OWNER)  # migrate does SET ROLE
@@ -47,7 +47,12 @@ def ensure_schema(connection: Connection) -> None:
     _run(connection, "revoke all on schema public from public")
     _run(connection, "grant usage on schema app to %I, %I, %I, %I, %I", DIRECTORY, APP, DISPATCHER, PUMP, ADMIN)
     _run(connection, "grant create on schema app to %I", DIRECTORY)  # to own the definer functions; it cannot log in
-    _run(connection, "alter default privileges for role %I in schema app grant select, insert, update, delete on tables to %I", OWNER, ADMIN)
+    _run(
+        connection,
+        "alter default privileges for role %I in schema app grant select, insert, update, delete on tables to %I",
+        OWNER,
+        ADMIN,
+    )
 
 
 def _run(connection: Connection, template: str, *names: str) -> None:

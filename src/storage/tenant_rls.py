@@ -68,10 +68,22 @@ def definer(signature: str, body: str, *, returns: str, to: str = APP, volatile:
         f"create function app.{signature} returns {returns} language sql {kind} security definer"
         f" set search_path = pg_catalog, pg_temp as $$ {body} $$"
     )
-    name = signature.split("(")[0]
+    name = signature.split("(", maxsplit=1)[0]
     op.execute(f"revoke all on function app.{name} from public")
     op.execute(f"grant execute on function app.{name} to {to}")
     op.execute(f"alter function app.{name} owner to {DIRECTORY}")
 
 
-__all__ = ["ADMIN", "APP", "DIRECTORY", "DISPATCHER", "OWNER", "PUMP", "definer", "enable_tenant_rls", "open_queue", "open_to", "prepare_schema"]
+__all__ = [
+    "ADMIN",
+    "APP",
+    "DIRECTORY",
+    "DISPATCHER",
+    "OWNER",
+    "PUMP",
+    "definer",
+    "enable_tenant_rls",
+    "open_queue",
+    "open_to",
+    "prepare_schema",
+]

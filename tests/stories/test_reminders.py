@@ -59,7 +59,9 @@ async def test_a_payment_that_bounces_starts_a_new_cycle(engine: Engine, tenant_
     async with engine.database.tenant(tenant_id, CAUSE) as session:
         await reverse(session, receipt, NewReversal(reason="bounced"), await now_of(session))
     await advance(engine, tenant_id, at(DUE + timedelta(days=60)))
-    said = await rows(engine.database, tenant_id, "select cycle, step from app.notice where state = 'issued' order by planned_at")
+    said = await rows(
+        engine.database, tenant_id, "select cycle, step from app.notice where state = 'issued' order by planned_at"
+    )
     assert said[:2] == [(1, "before_due"), (1, "first_reminder")]
     assert {cycle for cycle, _ in said[2:]} == {2}
     assert said[-1] == (2, "last_reminder")
