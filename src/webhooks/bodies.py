@@ -27,6 +27,9 @@ class Stored(Struct, frozen=True):
     key_version: int | None
     sealed: bytes | None
 
+    def __repr__(self) -> str:
+        return f"Stored({self.id})"
+
     @property
     def key(self) -> tuple[UUID, UUID, int] | None:
         """Which key opens its personal fields."""
@@ -70,6 +73,9 @@ class Written(Struct, frozen=True):
 
     event_id: str
     body: bytes
+
+    def __repr__(self) -> str:
+        return f"Written({self.event_id})"
 
 
 def body_of(event: Stored, api_version: str, keys: Mapping[tuple[UUID, UUID, int], SubjectKey]) -> Written:

@@ -35,6 +35,9 @@ class Leased(Struct, frozen=True):
     secrets_key_version: int
     event: Stored
 
+    def __repr__(self) -> str:  # its URL may hold a token, its event is a tenant's
+        return f"Leased({self.id}, {self.fence})"
+
 
 class Claimed(Struct, frozen=True):
     """What a claim brought: deliveries to post, and how many rows of each endpoint it took, with those put aside."""
@@ -180,7 +183,7 @@ async def sweep(session: PumpSession, *, limit: int = 1_000) -> int:
 
 
 def _keys_of(held: Iterable[Leased]) -> dict[str, Any]:  # Any: three arrays
-    ordered = sorted(held, key=lambda each: (each.tenant_id, each.id))
+    ordered = sorted(held, key=lambda each: each.id.bytes)
     return {
         "tenants": [each.tenant_id for each in ordered],
         "ids": [each.id for each in ordered],

@@ -57,7 +57,8 @@ class PumpLimits(Struct, frozen=True, kw_only=True):
     per_slow_endpoint: int = 3
     scan: int = 256  # endpoints looked at in one go
     scan_every_s: float = 0.25  # while there is work
-    results_within_s: float = 0.05
+    results_within_s: float = 0.05  # for a batch to come together
+    full_results_within_s: float = 0.25  # while there is a batch under way: few large batches cost less than many small
     slow_for_s: float = 60.0  # how long an endpoint counts as slow after it kept us waiting
     pause_s: float = 1.0  # before its next claim
     sweep_every_s: float = 2.0
@@ -187,8 +188,9 @@ class Pump:
 
     async def _record(self) -> int:
         """Take what has ended and keep it; what could not be kept is tried again in the next round."""
-        within_s = self._limits.results_within_s if self._sender.busy else 0.0
-        for result in await self._sender.results(at_least=self._limits.batch, within_s=within_s):
+        limits, busy = self._limits, self._sender.busy
+        within_s = limits.full_results_within_s if busy >= limits.batch else limits.results_within_s if busy else 0.0
+        for result in await self._sender.results(at_least=limits.batch, within_s=within_s):
             self._take(result)
         ended, back = self._ended, self._back
         if not ended and not back:

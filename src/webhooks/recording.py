@@ -2,18 +2,17 @@
 
 import random
 from collections.abc import Sequence
-from datetime import datetime, timedelta
-from typing import Any, Final
+from datetime import datetime
+from typing import Final
 from uuid import UUID
 
 from msgspec import Struct
 from sqlalchemy import text
 
-from storage.bulk import insert_rows
 from storage.session import PumpSession
 from webhooks.claiming import Leased
 from webhooks.disabling import FAILING, FAILING_FOR
-from webhooks.models import DeliveryAttempt, DeliveryState
+from webhooks.models import DeliveryState
 from webhooks.schedule import Outcome, next_try
 from webhooks.sending import Attempted
 
@@ -37,11 +36,14 @@ class Settled(Struct, frozen=True):
     wait_s: float = 0.0
 
 
+_DELIVERED: Final = Settled(DeliveryState.DELIVERED)
+
+
 def settle(ended: Ended, jitter: float) -> Settled:
     """Decide from the answer and from how often it was tried; `jitter` is drawn from [-1, 1]."""
     verdict = ended.attempted.verdict
     if verdict.outcome is Outcome.SUCCEEDED:
-        return Settled(DeliveryState.DELIVERED)
+        return _DELIVERED
     if verdict.outcome is Outcome.ABORTED:
         return Settled(DeliveryState.DROPPED)
     wait_s = next_try(
@@ -55,28 +57,25 @@ def settle(ended: Ended, jitter: float) -> Settled:
 
 async def record(session: PumpSession, batch: Sequence[Ended]) -> None:
     """Settle deliveries whose fence is still ours and keep every attempt, also one that came too late."""
-    ordered = sorted(batch, key=lambda ended: (ended.leased.tenant_id, ended.leased.id))  # locks in one order
+    ordered = sorted(batch, key=lambda ended: ended.leased.id.bytes)  # all lock in one order
     settled = [settle(ended, random.uniform(-1, 1)) for ended in ordered]  # noqa: S311 - jitter, not a secret
+    leased, attempted = [ended.leased for ended in ordered], [ended.attempted for ended in ordered]
     values = {
-        "tenants": [ended.leased.tenant_id for ended in ordered],
-        "ids": [ended.leased.id for ended in ordered],
-        "fences": [ended.leased.fence for ended in ordered],
+        "tenants": [each.tenant_id for each in leased],
+        "ids": [each.id for each in leased],
+        "endpoints": [each.endpoint_id for each in leased],
+        "fences": [each.fence for each in leased],
         "states": [each.state.value for each in settled],
-        "waits": [timedelta(seconds=each.wait_s) for each in settled],
-        "statuses": [ended.attempted.status for ended in ordered],
+        "waits": [each.wait_s for each in settled],
+        "attempts": [ended.attempt_id for ended in ordered],
+        "statuses": [each.status for each in attempted],
+        "errors": [each.error for each in attempted],
+        "details": [each.detail[:MAX_DETAIL] or None for each in attempted],
+        "durations": [each.duration_ms for each in attempted],
+        "responses": [each.response_head or None for each in attempted],
     }
-    await session.execute(_SETTLE, values)
-    attempts = [_attempt(ended) for ended in ordered]
-    await insert_rows(session, DeliveryAttempt, _COLUMNS, attempts, on_conflict="on conflict do nothing")
+    await session.execute(_RECORD, values)
     await _mark_endpoints(session, ordered)
-
-
-def _attempt(ended: Ended) -> tuple[Any, ...]:  # Any: one value per column
-    leased, attempted = ended.leased, ended.attempted
-    return (
-        leased.tenant_id, ended.attempt_id, leased.id, leased.endpoint_id, leased.fence, attempted.status,
-        attempted.error, attempted.detail[:MAX_DETAIL] or None, attempted.duration_ms, attempted.response_head or None,
-    )  # fmt: skip
 
 
 async def _mark_endpoints(session: PumpSession, batch: Sequence[Ended]) -> None:
@@ -112,17 +111,25 @@ def to_disable(batch: Sequence[Ended], now: datetime) -> dict[tuple[UUID, UUID],
     return found
 
 
-_COLUMNS: Final = (
-    "tenant_id", "id", "delivery_id", "endpoint_id", "fence", "status", "error", "detail", "duration_ms", "response",
-)  # fmt: skip
-_SETTLE: Final = text("""
-update app.delivery d
-set state = u.state, lease_until = null, attempts = d.attempts + 1, last_status = u.status,
-    run_at = case u.state when 'pending' then clock_timestamp() + u.wait else d.run_at end,
-    delivered_at = case u.state when 'delivered' then clock_timestamp() end
-from unnest(cast(:tenants as uuid[]), cast(:ids as uuid[]), cast(:fences as bigint[]), cast(:states as text[]),
-            cast(:waits as interval[]), cast(:statuses as bigint[])) as u(tenant_id, id, fence, state, wait, status)
-where d.tenant_id = u.tenant_id and d.id = u.id and d.fence = u.fence and d.state = 'leased'
+_RECORD: Final = text("""
+with u as (
+  select * from unnest(
+    cast(:tenants as uuid[]), cast(:ids as uuid[]), cast(:endpoints as uuid[]), cast(:fences as bigint[]),
+    cast(:states as text[]), cast(:waits as float8[]), cast(:attempts as uuid[]), cast(:statuses as bigint[]),
+    cast(:errors as text[]), cast(:details as text[]), cast(:durations as bigint[]), cast(:responses as bytea[]))
+  as u(tenant_id, id, endpoint_id, fence, state, wait_s, attempt_id, status, error, detail, duration_ms, response)
+), settled as (
+  update app.delivery d
+  set state = u.state, lease_until = null, attempts = d.attempts + 1, last_status = u.status,
+      run_at = case u.state when 'pending' then clock_timestamp() + make_interval(secs => u.wait_s) else d.run_at end,
+      delivered_at = case u.state when 'delivered' then clock_timestamp() end
+  from u where d.tenant_id = u.tenant_id and d.id = u.id and d.fence = u.fence and d.state = 'leased'
+)
+insert into app.delivery_attempt
+  (tenant_id, id, delivery_id, endpoint_id, fence, status, error, detail, duration_ms, response)
+select u.tenant_id, u.attempt_id, u.id, u.endpoint_id, u.fence, u.status, u.error, u.detail, u.duration_ms, u.response
+from u
+on conflict do nothing
 """)
 _MARK: Final = text("""
 with p as (

@@ -6,12 +6,15 @@ from uuid import UUID
 
 import msgspec
 import pytest
+from structlog.testing import capture_logs
 
 from kernel import ids
 from runtime.http import Http
+from runtime.metrics import Metrics
 from storage.database import Database
 from storage.encryption import destroy_keys
 from storage.jobs import JobContext
+from storage.queues import LEASE
 from support.receivers import Behaviour, Receiver, large_body, open_receiver, redirect, reset, status, too_many
 from support.tenants import CAUSE, NOW
 from support.webhooks import (
@@ -24,8 +27,10 @@ from support.webhooks import (
     rows,
     states,
 )
-from webhooks import endpoints, recovery
-from webhooks.pumping import deliver
+from webhooks import claiming, endpoints, recovery
+from webhooks.bodies import body_of
+from webhooks.pumping import deliver, open_pump
+from webhooks.rota import Turn
 from webhooks.views import WebhookEndpointWithSecret
 
 MAKE_DUE = "update app.delivery set run_at = clock_timestamp() where state = 'pending'"
@@ -397,3 +402,40 @@ async def test_both_secrets_sign_during_a_rotation(
         receiver.secret = rotated.secret
     assert verified == [True, True, False]
     assert [len(request.headers["webhook-signature"].split()) for request in receiver.received] == [2, 3, 1]
+
+
+async def test_neither_secret_nor_body_nor_address_is_logged(
+    database: Database, http: Http, receiver: Receiver, tenant_id: UUID
+) -> None:
+    made = await make_endpoint(database, tenant_id, receiver.url("/token-in-the-path"), types=("contact.*",))
+    spoilt = key_of(await make_endpoint(database, tenant_id, receiver.url("/token-in-the-path"), types=("contact.*",)))
+    await change(database, "update app.endpoint set secrets = '\\x00' where id = :e", e=spoilt)
+    receiver.plan("/token-in-the-path", status(410, body=b"gone for good"))
+    await make_personal_event(database, tenant_id, "Zo\u00e9 Petit")
+    await fan_out_all(database)
+    (row, _) = await rows(database, "select * from app.delivery limit 3")
+    async with database.pump() as session:
+        (held,) = (await claiming.claim(session, [Turn(tenant_id, row.endpoint_id, 1)], lease=LEASE)).leased
+        await claiming.give_back(session, [held])
+    with capture_logs() as lines:
+        await deliver(database, http)
+    assert [line["event"] for line in lines] == ["webhook_not_prepared"]
+    said = f"{lines} {held} {held.event} {body_of(held.event, '2026-11-01', {})}"
+    assert made.secret is not None
+    for private in (made.secret, made.secret.removeprefix("whsec_"), "token-in-the-path", "Petit", "ctc_", "gone for"):
+        assert private not in said
+
+
+async def test_attempts_are_counted(database: Database, http: Http, receiver: Receiver, tenant_id: UUID) -> None:
+    metrics = Metrics()
+    await connected(database, tenant_id, receiver)
+    receiver.plan("/hook", status(500))
+    await make_events(database, tenant_id, 3)
+    await fan_out_all(database)
+    async with open_pump(database, http, metrics=metrics) as pump:
+        while await pump.round() or pump.busy:
+            pass
+    assert pump.attempts == 3
+    told = metrics.render().decode().splitlines()
+    assert 'webhook_delivery_attempts_total{outcome="succeeded"} 2.0' in told
+    assert 'webhook_delivery_attempts_total{outcome="failed"} 1.0' in told

@@ -6,10 +6,13 @@ from uuid import UUID
 
 import anyio
 import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import create_async_engine
 
 from kernel import ids
 from runtime.http import Http
-from storage.database import Database
+from storage.database import Database, Urls
 from storage.queues import LEASE
 from support.receivers import Receiver, hang, status
 from support.tenants import make_tenant
@@ -229,3 +232,38 @@ async def test_a_scan_steps_from_endpoint_to_endpoint(database: Database, tenant
         (made[1], False),
         (made[2], True),
     ]
+
+
+async def test_a_lost_database_loses_no_result(
+    database: Database, database_urls: Urls, http: Http, receiver: Receiver, tenant_id: UUID, waiting: UUID
+) -> None:
+    """What was answered is kept until it can be recorded: the receiver sees nothing twice."""
+    receiver.always("/hook", hang())
+    with anyio.fail_after(30):
+        async with open_pump(database, http) as pump:
+            await pump.round()
+            await receiver.until_received(2)
+            await disconnect_pumps(database_urls)
+            receiver.released.set()
+            failures = 0
+            while pump.busy:
+                try:
+                    await pump.round()
+                except DBAPIError:
+                    failures += 1
+    assert failures > 0
+    assert await states(database, tenant_id) == {"delivered": 5}
+    assert len(receiver.received) == 5
+
+
+async def disconnect_pumps(urls: Urls) -> None:
+    assert urls.owner is not None
+    engine = create_async_engine(urls.owner)
+    async with engine.connect() as connection:
+        await connection.execute(
+            text(
+                "select pg_terminate_backend(pid, 5000) from pg_stat_activity"
+                " where datname = current_database() and usename = 'relance_pump' limit 100"
+            )
+        )
+    await engine.dispose()
