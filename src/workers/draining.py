@@ -47,12 +47,17 @@ async def quiet(session: QueueSession, tenant_id: UUID) -> bool:
     return not (await session.execute(_BUSY, {"tenant_id": tenant_id})).scalar_one()
 
 
+# What waits behind a reaction that was given up, or backs off, cannot be worked off.
 _BUSY: Final = text("""
 select exists (select from app.event where tenant_id = :tenant_id and log_position is null)
     or exists (select from app.tick where tenant_id = :tenant_id
                and (state = 'leased' or state = 'pending' and run_at <= clock_timestamp()))
-    or exists (select from app.reaction where tenant_id = :tenant_id
-               and (state = 'leased' or state = 'pending' and run_at <= clock_timestamp()))
+    or exists (select from app.reaction r where r.tenant_id = :tenant_id
+               and (r.state = 'leased' or r.state = 'pending' and r.run_at <= clock_timestamp() and not exists (
+                 select from app.reaction e
+                 where e.tenant_id = r.tenant_id and e.consumer = r.consumer and e.object_id = r.object_id
+                   and (e.sequence, e.id) < (r.sequence, r.id)
+                   and (e.state = 'dead' or e.state = 'pending' and e.run_at > clock_timestamp()))))
     or exists (select from app.message where tenant_id = :tenant_id
                and (state in ('leased', 'dispatching') or state = 'pending' and run_at <= clock_timestamp()))
 """)

@@ -39,8 +39,8 @@ async def _carry_out(engine: Engine, held: Claim) -> None:
     except Stopping:  # it is written to be resumed
         async with engine.database.queue() as session:
             await give_back(session, JOBS, [held])
-    except Exception as error:  # noqa: BLE001 - kept on the row
-        log.error("job failed", kind=kind, error=repr(error)[:500])
+    except Exception as error:  # noqa: BLE001 - kept on the row, unless the row is another worker's by now
+        log.warning("job failed", kind=kind, error=repr(error)[:500])
         await _end(engine, held, "failed" if attempts >= MAX_ATTEMPTS else "pending", repr(error)[:500])
     else:
         await _end(engine, held, "done", None)
