@@ -9,7 +9,7 @@ from sqlalchemy import select, text
 
 from billing_connectors import buyer_facts, statements
 from billing_connectors.batches import Batch, Identity, Item, faults_of
-from billing_connectors.legal_ids import identifying
+from billing_connectors.legal_ids import french_vat, identifying
 from billing_connectors.matching import Buyer, Directory, Known, Match, account_code
 from billing_connectors.merging import LEDGER, rank_of
 from kernel import ids
@@ -90,11 +90,13 @@ def _buyer(item: Item) -> Buyer:
 
 async def _load(session: TenantSession, buyers: Sequence[Buyer], also: set[UUID]) -> Directory:
     """The debtors that any of these buyers can be."""
-    by_form = await owners(session, DEBTORS, {form for buyer in buyers for form in buyer.identifiers})
+    forms = {form for buyer in buyers for form in buyer.identifiers}
+    by_form = await owners(session, DEBTORS, forms | {french_vat(form) for form in forms if form.scheme == "siren"})
+    branches = await _of_branches(session, [form.value for form in forms if form.scheme == "siren"])
     codes = {buyer.code for buyer in buyers if buyer.code is not None}
     by_code = await links.linked(session, LEDGER, _KIND, codes)
     named = await _named(session, {buyer.name for buyer in buyers})
-    wanted = {*by_form.values(), *(link.object_id for link in by_code.values()), *named, *also}
+    wanted = {*by_form.values(), *branches, *(link.object_id for link in by_code.values()), *named, *also}
     if not wanted:
         return Directory()
     statement = select(Debtor.id, Debtor.name_folded, Debtor.country).where(
@@ -107,6 +109,19 @@ async def _load(session: TenantSession, buyers: Sequence[Buyer], also: set[UUID]
         Known(each.id, roots[each.id], each.name_folded, each.country, set(held[each.id]), coded.get(each.id, set()))
         for each in rows.values()
     )
+
+
+async def _of_branches(session: TenantSession, sirens: Sequence[str]) -> set[UUID]:
+    """Who is known by nothing but the SIRET of a branch of these companies."""
+    return set((await session.execute(_BRANCHES, {"tenant_id": tenant_of(session), "sirens": list(sirens)})).scalars())
+
+
+# A SIRET is the SIREN and five digits; digits of one length sort the same in every collation.
+_BRANCHES: Final = text("""
+select distinct i.debtor_id from unnest(cast(:sirens as text[])) as u(siren)
+join app.debtor_identifier i on i.tenant_id = :tenant_id and i.scheme = 'siret'
+  and i.value between u.siren || '00000' and u.siren || '99999'
+""")  # bounded: by the companies asked for
 
 
 async def _named(session: TenantSession, names: set[str]) -> set[UUID]:

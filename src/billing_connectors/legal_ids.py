@@ -32,6 +32,11 @@ def identifying(party: Party) -> tuple[Identifier, ...]:
     return tuple(one for one in stated_by(party) if one.scheme in _FORMS or _ISO_6523.fullmatch(one.scheme))
 
 
+def french_vat(siren_: Identifier) -> Identifier:
+    """The VAT number that follows from a SIREN: its key is computed from it."""
+    return Identifier("vat", f"FR{(12 + 3 * (int(siren_.value) % 97)) % 97:02d}{siren_.value}")
+
+
 def contradict(some: Iterable[Identifier], others: Iterable[Identifier]) -> bool:
     """Whether two sets of ids cannot be one legal entity's: two SIREN, or two VAT numbers of one country."""
     known = {(one.scheme, _country(one)): one.value for one in others if one.scheme in {"siren", "vat"}}

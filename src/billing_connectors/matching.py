@@ -10,7 +10,7 @@ from uuid import UUID
 from msgspec import Struct
 
 from billing_connectors.legal_ids import contradict
-from receivables.identifiers import Identifier
+from receivables.identifiers import Identifier, implied
 
 
 class Buyer(Struct, frozen=True, kw_only=True):
@@ -46,7 +46,9 @@ class Directory:
 
     def __init__(self, known: Iterable[Known] = ()) -> None:
         self._known = {each.id: each for each in known}
-        self._owners = {form: each.id for each in self._known.values() for form in each.identifiers}
+        self._owners = {
+            form: each.id for each in self._known.values() for one in each.identifiers for form in implied(one)
+        }
         self._coded = {code: each.id for each in self._known.values() for code in each.codes}
         self._named: dict[str, list[UUID]] = {}
         for each in self._known.values():
@@ -62,10 +64,10 @@ class Directory:
         return found
 
     def learn(self, debtor_id: UUID, buyer: Buyer) -> tuple[Identifier, ...]:
-        """Remember the buyer's names for a matched debtor; answers the legal ids that nobody had."""
+        """Remember the buyer's names for a matched debtor; answers the legal ids that are new and nobody else's."""
         known = self._known[debtor_id]
-        free = (one for one in buyer.identifiers if one not in self._owners)
-        new = tuple(one for one in free if not contradict([one], known.identifiers))
+        free = (one for one in buyer.identifiers if self._owners.get(one, debtor_id) == debtor_id)
+        new = tuple(one for one in free if one not in known.identifiers and not contradict([one], known.identifiers))
         known.identifiers.update(new)
         self._owners.update(dict.fromkeys(new, debtor_id))
         if buyer.code is not None:

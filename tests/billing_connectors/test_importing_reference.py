@@ -3,10 +3,8 @@
 import csv
 import itertools
 import random
-from collections.abc import Generator
 from pathlib import Path
 from typing import Any
-from uuid import UUID
 
 import pytest
 
@@ -17,12 +15,6 @@ from support.importing import Importer
 from support.tenants import make_tenant
 
 AGAIN = 12  # orders that are tried
-
-
-@pytest.fixture(scope="module")
-def reader() -> Generator[ConfinedReader]:
-    with ConfinedReader() as reader:
-        yield reader
 
 
 def samples() -> dict[str, dict[str, str]]:
@@ -66,7 +58,9 @@ async def test_all_samples_in_any_order_end_the_same(database: Database, reader:
     names = [name for name, row in samples().items() if row["readable"] == "yes"]
     states: list[dict[str, Any]] = []  # Any: rows of each table
     for seed in range(AGAIN):
-        order = list(names) if seed == 0 else names[::-1] if seed == 1 else random.Random(seed).sample(names, len(names))
+        order = (
+            list(names) if seed == 0 else names[::-1] if seed == 1 else random.Random(seed).sample(names, len(names))
+        )
         importer = await fresh(database, reader)
         verdicts = await importer.paths(*(folder / name for name in order))
         assert {one.status for one in verdicts} <= {"imported", "updated", "unchanged"}
@@ -104,8 +98,7 @@ async def test_what_tells_of_one_debt_in_every_order(
     assert len(states[0]["debtors"]) == 1
 
 
-async def test_only_our_own_sales_are_taken(database: Database, tenant_id: UUID, reader: ConfinedReader) -> None:
-    importer = Importer(database, tenant_id, reader)
+async def test_only_our_own_sales_are_taken(importer: Importer) -> None:
     await importer.creditor("Au bon moulin", "siren:999999998")
     verdicts = await importer.paths(reference_folder("einvoices"))
     by_name = {Path(one.file).name: (one.status, one.reason) for one in verdicts}
