@@ -13,7 +13,7 @@ from storage.events import PERSONAL
 # A kind of task begins with the noun of its subject, which tells how the subject's id is written.
 _SUBJECTS: Final = {
     "contact": "ctc", "course": "crs", "credit_note": "crn", "creditor": "crd", "debtor": "dbt", "document": "doc",
-    "endpoint": "whe", "hold": "hld", "instalment": "ins", "invoice": "inv", "job": "job", "message": "msg",
+    "hold": "hld", "instalment": "ins", "invoice": "inv", "job": "job", "message": "msg",
     "notice": "ntc", "opt_out": "opt", "receipt": "rcp",
 }  # fmt: skip
 

@@ -300,7 +300,7 @@ class Life:
             (CreditNote.id, CreditNote.remaining_minor, CreditNote.debtor_id),
         ):
             rows = await self.session.execute(select(key, balance).where(debtor.in_(debtor_ids)))
-            found |= {object_id: balance_minor for object_id, balance_minor in rows}
+            found |= {row[0]: row[1] for row in rows}
         return found
 
     async def undo_everything(self) -> None:

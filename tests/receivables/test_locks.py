@@ -16,9 +16,12 @@ from receivables.locks import debtors_locked, lock_debtors
 from storage.database import Database
 from storage.session import TenantSession
 from support.counting import statements
+from support.marks import both_servers
 from support.merging import merge
 from support.receivables import at_work, make_contact, make_credit_note, make_invoice, make_parties, make_receipt
 from support.tenants import NOW
+
+pytestmark = both_servers
 
 
 async def test_the_root_is_locked_once_and_costs_nothing_again(database: Database, tenant_id: UUID) -> None:
