@@ -1,4 +1,7 @@
-"""A receiver that answers 204 as fast as Python can and keeps a tally; `python -m bench.sink` prints its port."""
+"""A receiver that answers 204 as fast as Python can, or after a delay, and keeps a tally.
+
+`python -m bench.sink DELAY_S` prints its port.
+"""
 
 import asyncio
 import json
@@ -18,9 +21,10 @@ _NOTHING: Final = b"HTTP/1.1 204 No Content\r\n\r\n"
 
 
 class Tally(Struct, frozen=True):
-    """How many were posted, and the sum of the bodies' checksums: the same bodies in any order, the same sum."""
+    """How many were posted, under how many ids, and the sum of the bodies' checksums, which no order changes."""
 
     count: int
+    distinct: int
     checksum: int
 
 
@@ -37,9 +41,10 @@ class Sink:
 
 
 @contextmanager
-def open_sink() -> Generator[Sink]:
+def open_sink(*, delay_s: float = 0.0) -> Generator[Sink]:
     """A sink in a process of its own."""
-    with subprocess.Popen([sys.executable, "-m", "bench.sink"], stdout=subprocess.PIPE, text=True) as process:
+    program = [sys.executable, "-m", "bench.sink", str(delay_s)]
+    with subprocess.Popen(program, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         try:
             yield Sink(int(process.stdout.readline()))
@@ -49,7 +54,12 @@ def open_sink() -> Generator[Sink]:
 
 class _Counting:
     def __init__(self) -> None:
+        self.delay_s = 0.0
+        self.start_again()
+
+    def start_again(self) -> None:
         self.count = self.checksum = 0
+        self.seen: set[bytes] = set()
 
 
 class _Receiver(asyncio.Protocol):
@@ -72,23 +82,34 @@ class _Receiver(asyncio.Protocol):
     def on_url(self, url: bytes) -> None:
         self._url += url
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if name.lower() == b"webhook-id":
+            self._counting.seen.add(value)
+
     def on_body(self, body: bytes) -> None:
         self._body += body
 
     def on_message_complete(self) -> None:
+        counting = self._counting
         if self._url != b"/tally":
-            self._counting.count += 1
-            self._counting.checksum += zlib.crc32(self._body)
-            self._transport.write(_NOTHING)
+            counting.count += 1
+            counting.checksum += zlib.crc32(self._body)
+            if counting.delay_s:
+                asyncio.get_running_loop().call_later(counting.delay_s, self._transport.write, _NOTHING)
+            else:
+                self._transport.write(_NOTHING)
             return
-        said = json.dumps({"count": self._counting.count, "checksum": self._counting.checksum}).encode()
+        said = json.dumps(
+            {"count": counting.count, "distinct": len(counting.seen), "checksum": counting.checksum}
+        ).encode()
         self._transport.write(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\nconnection: close\r\n\r\n%s" % (len(said), said))
         self._transport.close()
-        self._counting.count = self._counting.checksum = 0
+        counting.start_again()
 
 
-async def _serve() -> None:
+async def _serve(delay_s: float) -> None:
     counting = _Counting()
+    counting.delay_s = delay_s
     server = await asyncio.get_running_loop().create_server(lambda: _Receiver(counting), "127.0.0.1", 0)
     sys.stdout.write(f"{server.sockets[0].getsockname()[1]}\n")
     sys.stdout.flush()
@@ -96,4 +117,4 @@ async def _serve() -> None:
 
 
 if __name__ == "__main__":
-    uvloop.run(_serve())
+    uvloop.run(_serve(float(sys.argv[1])))
