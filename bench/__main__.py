@@ -26,7 +26,7 @@ def main() -> int:
     parser.add_argument("names", nargs="*", choices=[*BENCHES, []], help="which; all where none is named")
     parser.add_argument("--quick", action="store_true", help="one round, smaller: within two minutes")
     options = parser.parse_args()
-    broken = []
+    broken: list[str] = []
     with stage() as where:
         for name in options.names or BENCHES:
             result = uvloop.run(_run(BENCHES[name], where, quick=options.quick))

@@ -1,4 +1,4 @@
-"""`api_create_invoice`: POST /v1/invoices with key, tenant, idempotency and event, beside pgbench doing its statements."""
+"""`api_create_invoice`: POST /v1/invoices with key, idempotency and event, beside pgbench doing its statements."""
 
 import asyncio
 import re
@@ -86,7 +86,7 @@ async def _prepared(stage: Stage) -> tuple[str, list[str]]:
             async with database.tenant(tenant_id, CAUSE) as session:
                 await database.keys.current(session, [tenant_id])
                 made = await keys.create(session, name="bench", scopes=["invoices:write"], now=system_now())
-            secrets.append(made.secret)
+            secrets.append(made.secret or "")
     connection = await asyncpg.connect(dsn(stage.urls(name).owner or ""))
     try:
         for statement in (_CREDITORS, _DEBTORS, _USED):
@@ -164,5 +164,6 @@ async def _reference(stage: Stage, name: str, each: int) -> float:
     )
     said, complaint = await process.communicate()
     found = _TPS.search(said.decode())
-    assert process.returncode == 0 and found is not None, complaint.decode()[-1000:]
+    assert found is not None, complaint.decode()[-1000:]
+    assert process.returncode == 0, complaint.decode()[-1000:]
     return float(found[1])

@@ -13,7 +13,9 @@ async def assert_same_rows(stage: Stage, ours: str, reference: str) -> dict[str,
     """Compare table by table; answers how many rows each holds. Raises AssertionError naming the first that differ."""
     mine, other = await _contents(stage, ours), await _contents(stage, reference)
     for table, rows in mine.items():
-        assert len(rows) == len(other[table]), f"{table}: {len(rows)} rows of ours, {len(other[table])} of the reference"
+        assert len(rows) == len(other[table]), (
+            f"{table}: {len(rows)} rows of ours, {len(other[table])} of the reference"
+        )
         differing = [pair for pair in zip(rows, other[table], strict=True) if pair[0] != pair[1]]
         assert not differing, f"{table}: {len(differing)} rows differ, as {differing[:_SHOWN]}"
     return {table: len(rows) for table, rows in mine.items()}
@@ -28,7 +30,10 @@ async def _contents(stage: Stage, name: str) -> dict[str, list[str]]:
             if is_compared:
                 tables[table].append(_MASKED.format(column=column))
         return {
-            table: [line for (line,) in await connection.fetch(_LINES.format(columns=", ".join(columns) or "''", table=table))]
+            table: [
+                line
+                for (line,) in await connection.fetch(_LINES.format(columns=", ".join(columns) or "''", table=table))
+            ]
             for table, columns in tables.items()
         }
     finally:

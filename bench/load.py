@@ -49,7 +49,7 @@ class Connection(asyncio.Protocol):
 
 
 async def send_all(port: int, work: Sequence[Sequence[bytes]], *, expected: int) -> None:
-    """Send each list of requests on a connection of its own, all lists at once; every answer has the expected status."""
+    """Send each list of requests on a connection of its own, all lists at once; every answer is as expected."""
     loop = asyncio.get_running_loop()
 
     async def send(requests: Sequence[bytes]) -> None:

@@ -36,7 +36,7 @@ class Sink:
 
     def tally(self) -> Tally:
         """What came since the last call."""
-        with urllib.request.urlopen(f"{self.url}/tally", timeout=10) as answer:
+        with urllib.request.urlopen(f"{self.url}/tally", timeout=10) as answer:  # noqa: S310 - our own address
             return Tally(**json.load(answer))
 
 
@@ -102,7 +102,9 @@ class _Receiver(asyncio.Protocol):
         said = json.dumps(
             {"count": counting.count, "distinct": len(counting.seen), "checksum": counting.checksum}
         ).encode()
-        self._transport.write(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\nconnection: close\r\n\r\n%s" % (len(said), said))
+        self._transport.write(
+            b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\nconnection: close\r\n\r\n%s" % (len(said), said)
+        )
         self._transport.close()
         counting.start_again()
 

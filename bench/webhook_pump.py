@@ -1,9 +1,10 @@
-"""`webhook_pump`: from event rows to recorded 204s, beside a bare client that posts the same bodies to the same sink."""
+"""`webhook_pump`: from event rows to recorded 204s, beside a bare client that posts the same to the same sink."""
 
 import asyncio
 import resource
 import time
 from collections.abc import Iterator, Sequence
+from http import HTTPStatus
 from ipaddress import ip_network
 from typing import Final
 
@@ -196,9 +197,11 @@ async def _reference(sink: Sink, bodies: Sequence[Written]) -> tuple[Took, Tally
     return took, sink.tally()
 
 
-async def _post(session: aiohttp.ClientSession, url: str, left: Iterator[Written], keys: tuple[SigningKey, ...]) -> None:
+async def _post(
+    session: aiohttp.ClientSession, url: str, left: Iterator[Written], keys: tuple[SigningKey, ...]
+) -> None:
     for written in left:
         headers = sign(keys, written.event_id, int(time.time()), written.body) | {"content-type": "application/json"}
         async with session.post(url, data=written.body, headers=headers) as answer:
             await answer.read()
-            assert answer.status == 204
+            assert answer.status == HTTPStatus.NO_CONTENT
