@@ -15,6 +15,7 @@ from litestar.openapi import ResponseSpec
 from litestar.types import HTTPScope, Scope
 from msgspec import Struct
 from sqlalchemy.exc import DBAPIError, InterfaceError
+from sqlalchemy.exc import TimeoutError as NoConnectionFree
 
 from api.errors import (
     BodyTooLarge,
@@ -29,6 +30,7 @@ from api.exchange import exchange_of, route_of
 from kernel.errors import AppError, Fault, Forbidden, Invalid, Malformed, NotFound, Unauthenticated
 from runtime import logs
 from storage.session import TenantContextMissing
+from storage.waiting import is_away
 
 MEDIA_TYPE: Final = "application/problem+json"
 PATH: Final = "/docs/problems/"
@@ -48,8 +50,8 @@ _ALWAYS: Final = (
 _BY_STATUS: Final[dict[int, type[AppError]]] = {
     error.status: error for error in (*_ALWAYS, NotFound, MethodNotAllowed, BodyTooLarge, UnsupportedMediaType)
 }
-# Two transactions met, or a server went away: nothing is wrong with the request, and nothing of it was kept.
-_PASSING: Final = ("40001", "40P01", "55P03", "57014", "57P01", "57P02", "57P03", "53300", "08")
+# Two transactions met, or one took too long: nothing is wrong with the request, and nothing of it was kept.
+_PASSING: Final = ("40001", "40P01", "55P03", "57014")
 
 
 class Problem(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -190,12 +192,12 @@ def is_passing(error: BaseException) -> bool:
     """Whether the same request may succeed a moment later."""
     if isinstance(error, TenantContextMissing):
         return False
-    if isinstance(error, ConnectionError | TimeoutError | InterfaceError):
+    if is_away(error) or isinstance(error, InterfaceError | NoConnectionFree):
         return True
     if not isinstance(error, DBAPIError):
         return False
     state = cast("str", getattr(error.orig, "sqlstate", None) or "")
-    return error.connection_invalidated or (state != "" and state.startswith(_PASSING))
+    return state.startswith(_PASSING)
 
 
 def _faults(error: ValidationException, pointers: Mapping[str, str]) -> Sequence[Fault]:

@@ -33,8 +33,9 @@ from storage.clocks import now_of
 from storage.encryption import KeyRing
 from storage.events import emit
 from storage.gate import Answer, Answers, Defer, Drop, Gate, Go, Held, Part
-from storage.queues import Claim, still_held
+from storage.queues import Claim, arrays_of, still_held
 from storage.session import TenantSession, tenant_of
+from storage.waiting import is_away, patiently
 
 log: Final = logger("messaging.sending")
 
@@ -84,7 +85,10 @@ async def _dispatched(work: OpenTenant, sender: Sender, batch: Sequence[Claim]) 
         async with work(tenant_id) as session:
             return await dispatch(session, sender, batch, await now_of(session))
     except Exception as error:  # noqa: BLE001 - the failure is counted on the row
-        log.warning("dispatch failed", tenant_id=str(tenant_id), rows=len(batch), error=repr(error)[:300])
+        log.warning("dispatch failed", tenant_id=str(tenant_id), count=len(batch), error=repr(error)[:300])
+        if is_away(error):
+            await patiently(lambda: _take_back(work, batch))
+            return []
         if len(batch) > 1:
             return [copy for claim in batch for copy in await _dispatched(work, sender, [claim])]
     await refuse(work, sender.gate, batch, OURS)
@@ -98,14 +102,34 @@ async def refuse(work: OpenTenant, gate: Gate, held: Sequence[Claim], code: str)
         await settle(session, gate, failures, await now_of(session), state="leased")
 
 
+async def _take_back(work: OpenTenant, batch: Sequence[Claim]) -> None:
+    """Let messages wait that were marked by a commit which nobody confirmed: nobody was called."""
+    async with work(batch[0].tenant_id) as session:
+        await session.execute(_TAKE_BACK, arrays_of(batch) | {"tenant_id": tenant_of(session)})
+
+
+_TAKE_BACK: Final = text("""
+update app.message m set state = 'pending', lease_until = null
+from unnest(cast(:ids as uuid[]), cast(:fences as bigint[])) as u(id, fence)
+where m.tenant_id = :tenant_id and m.id = u.id and m.fence = u.fence and m.state in ('leased', 'dispatching')
+""")
+
+
 async def _settled(work: OpenTenant, gate: Gate, tenant_id: UUID, outcomes: Sequence[Outcome]) -> None:
-    """Record outcomes; where that fails, each alone: what stays unrecorded becomes unknown, and a person's work."""
-    try:
+    """Record outcomes; where that fails, each alone: what stays unrecorded becomes unknown, and a person's work.
+
+    A database that is away is waited for, since nobody else knows these outcomes.
+    """
+
+    async def record() -> None:
         async with work(tenant_id) as session:
             await settle(session, gate, outcomes, await now_of(session))
+
+    try:
+        await patiently(record)
     except Exception as error:
-        log.warning("settlement failed", tenant_id=str(tenant_id), rows=len(outcomes), error=repr(error)[:300])
-        if len(outcomes) == 1:
+        log.warning("settlement failed", tenant_id=str(tenant_id), count=len(outcomes), error=repr(error)[:300])
+        if len(outcomes) == 1 or is_away(error):
             raise
         for outcome in outcomes:
             try:

@@ -88,7 +88,7 @@ async def _turn(loop: Loop, bells: Bells, stopping: anyio.Event) -> None:
         try:
             done = await loop.round()
         except Exception as error:  # noqa: BLE001 - the database may be away: a loop outlives that
-            log.error("round failed", loop=loop.name, error=repr(error)[:500])
+            log.error("round failed", queue=loop.name, error=repr(error)[:500])
             done = 0
             await bells.wait(loop.name, PAUSE_AFTER_FAILURE_S)
         if done:

@@ -94,7 +94,7 @@ async def _isolated(engine: Engine, queue: Queue, work: Batch, claims: Sequence[
             if len(claims) == 1:
                 await _failed(engine, queue, claims[0], error)
                 return
-            log.warning("batch failed, one by one", queue=queue.name, rows=len(claims), error=repr(error)[:300])
+            log.warning("batch failed, one by one", queue=queue.name, count=len(claims), error=repr(error)[:300])
             singles = await _in_order(engine, queue, claims)
         except Exception as second:  # noqa: BLE001 - the database is away: the leases end, and nobody else is stopped
             log.warning("failure not recorded", queue=queue.name, error=repr(second)[:300])
@@ -269,7 +269,7 @@ async def sweeps(engine: Engine) -> int:
             back = await sweep(session, queue)
         if back:
             engine.metrics.lease_expired_total.inc(len(back))
-            log.warning("leases expired", queue=queue.name, rows=len(back))
+            log.warning("leases expired", queue=queue.name, count=len(back))
     async with engine.database.queue() as session:
         lost = await lost_in_dispatch(session)
     for tenant_id, claims in by_tenant(lost).items():
