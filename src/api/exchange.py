@@ -13,6 +13,7 @@ from tenants.caller import Caller
 
 _PLACE: Final = "relance"
 KeyUse = Literal["optional", "required"]
+QueryKind = Literal["text", "truth", "other"]
 
 
 class Plan(Struct, frozen=True, kw_only=True):
@@ -20,7 +21,7 @@ class Plan(Struct, frozen=True, kw_only=True):
 
     operation_id: str
     scope: str | None  # None: open to everybody
-    query: frozenset[str]  # parameters by their names on the wire
+    query: dict[str, QueryKind]  # parameters by their names on the wire
     pointers: dict[str, str]  # where a handler's argument comes from
     body: Any  # Any: the type of the handler's input; None where it takes none
     key: KeyUse

@@ -26,6 +26,22 @@ ID: Final = "^[a-z]{3}_[0-7][0-9a-hjkmnp-tv-z]{25}$"
 IdText = Annotated[str, Meta(min_length=30, max_length=30, pattern=ID)]
 
 
+# What each noun's ids begin with: `debtor_id` in a body, `{debtor_id}` in a path and `debtor` in a query are dbt_….
+PREFIXES: Final = {
+    "account": "acc", "tenant": "ten", "key": "key", "creditor": "crd", "debtor": "dbt", "contact": "ctc",
+    "invoice": "inv", "instalment": "ins", "credit_note": "crn", "receipt": "rcp", "reversal": "rev",
+    "allocation": "alc", "hold": "hld", "handling": "hnd", "task": "tsk", "policy": "pol", "course": "crs",
+    "notice": "ntc", "message": "msg", "opt_out": "opt", "endpoint": "whe", "delivery": "dlv", "event": "evt",
+    "job": "job", "document": "doc",
+}  # fmt: skip
+
+
+def pattern_of(name: str) -> str:
+    """The pattern of the ids that a field, a path parameter or a filter of this name holds."""
+    prefix = PREFIXES.get(name.removesuffix("s").removesuffix("_id"))
+    return ID if prefix is None else ID.replace("[a-z]{3}", prefix)
+
+
 def id_filter(text: str | None, parameter: str, prefix: str | None = None) -> UUID | None:
     """Read the id of a filter; raises Invalid for text that is the id of no such thing."""
     if text is None:

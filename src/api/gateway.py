@@ -20,7 +20,7 @@ from api.answers import with_expanded
 from api.auth import Doorkeeper
 from api.errors import BodyNotTaken, BodyTooLarge, NotAcceptable, RateLimited, UnsupportedMediaType
 from api.etags import is_known
-from api.exchange import Exchange, Plan, exchange_of
+from api.exchange import Exchange, Plan, QueryKind, exchange_of
 from api.problems import refusal_of, written
 from api.resources import MAX_BODY_BYTES, Allowance, ApiSettings, Resources
 from kernel.errors import AppError, Fault, Forbidden, Invalid, Malformed
@@ -256,9 +256,17 @@ def _check_query(exchange: Exchange, plan: Plan) -> None:
             found.append(Fault(pointer=pointer, code="repeated_parameter", message="given more than once"))
         elif "\0" in value:
             found.append(Fault(pointer=pointer, code="nul", message="text holds no NUL character"))
+        elif not _is_plain(plan.query[name], value):
+            found.append(Fault(pointer=pointer, code="invalid_value", message="not a value of this parameter"))
         seen.add(name)
     if found:
         raise Invalid(errors=found[: bodies.MAX_FAULTS])
+
+
+def _is_plain(kind: QueryKind, value: str) -> bool:
+    if kind == "truth":
+        return value in {"true", "false"}
+    return kind == "text" or value.lower() != "null"
 
 
 async def _read(headers: Mapping[bytes, bytes], receive: Receive) -> bytes:

@@ -9,16 +9,14 @@ from typing import Any, Final, cast, get_origin
 
 import msgspec
 from litestar import Litestar, Response
-from litestar.enums import ParamType
 from litestar.handlers import HTTPRouteHandler
 from litestar.openapi import ResponseSpec
 from litestar.params import ParameterKwarg
 from litestar.routes import HTTPRoute
-from litestar.typing import FieldDefinition
 
 from api import event_schemas, routes, schemas
 from api.exchange import Plan
-from api.fields import ID
+from api.fields import ID, pattern_of
 from api.idempotency import PATTERN as KEY_PATTERN
 from api.linking import ID_AT, link, shared
 from api.problems import MEDIA_TYPE, Problem
@@ -147,14 +145,16 @@ def _parameters(
     reader: schemas.Reader, route: HTTPRoute, handler: HTTPRouteHandler, plan: Plan, method: str
 ) -> Iterator[Json]:
     for parameter in route.path_parameters.values():
-        pattern = ID if parameter.name.endswith("_id") else schemas.NO_NUL
+        pattern = pattern_of(parameter.name) if parameter.name.endswith("_id") else schemas.NO_NUL
         schema = {"type": "string", "minLength": 1, "pattern": pattern}
         yield {"name": parameter.name, "in": "path", "required": True, "schema": schema}
-    for name, field in sorted(_fields(handler).items()):
+    for name, field in sorted(routes.parameters(handler).items()):
         definition = cast("ParameterKwarg", field.kwarg_definition)
         schema = reader.parameter(field.annotation, definition)
         if field.has_default and field.default is not None:
             schema["default"] = msgspec.to_builtins(field.default)
+        if schema.get("pattern") == ID:
+            schema["pattern"] = pattern_of(name)
         required = field.is_required or (name == "If-Match" and _asks_for(handler, "required_version"))
         if name == "expand":
             names = "|".join(plan.expand)
@@ -184,27 +184,6 @@ def _parameters(
 
 def _asks_for(handler: HTTPRouteHandler, dependency: str) -> bool:
     return dependency in handler.parsed_fn_signature.parameters
-
-
-def _fields(handler: HTTPRouteHandler) -> dict[str, FieldDefinition]:
-    """The query and header parameters of a handler and of the dependencies that it asks for, by wire name."""
-    found: dict[str, FieldDefinition] = {}
-    known = handler.resolve_dependencies()
-    waiting = [handler.parsed_fn_signature]
-    seen: set[str] = set()
-    while waiting:
-        for name, field in waiting.pop().parameters.items():
-            definition = field.kwarg_definition
-            if name in known:
-                if name not in seen:
-                    seen.add(name)
-                    waiting.append(known[name].parsed_fn_signature)
-            elif isinstance(definition, ParameterKwarg) and definition.param_type in (
-                ParamType.QUERY,
-                ParamType.HEADER,
-            ):
-                found[definition.name or name] = field
-    return found
 
 
 def _responses(

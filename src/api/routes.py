@@ -1,13 +1,17 @@
 """What a handler declares about itself, read once when the application is built."""
 
 from collections.abc import Iterator
-from typing import Any, Final
+from types import UnionType
+from typing import Any, Final, Union, get_args, get_origin
 
 from litestar import Litestar
+from litestar.enums import ParamType
 from litestar.handlers import HTTPRouteHandler
+from litestar.params import ParameterKwarg
 from litestar.routes import HTTPRoute
+from litestar.typing import FieldDefinition
 
-from api.exchange import KeyUse, Plan
+from api.exchange import KeyUse, Plan, QueryKind
 from tenants.caller import SCOPES
 
 PUBLIC: Final[dict[str, object]] = {"public": True}  # no credential, no tenant, no transaction
@@ -36,6 +40,34 @@ def handlers(app: Litestar) -> Iterator[tuple[HTTPRoute, HTTPRouteHandler, Plan]
                 yield route, handler, _plan(route, handler)
 
 
+def parameters(handler: HTTPRouteHandler) -> dict[str, FieldDefinition]:
+    """The query and header parameters of a handler and of the dependencies that it asks for, by wire name."""
+    found: dict[str, FieldDefinition] = {}
+    known = handler.resolve_dependencies()
+    waiting = [handler.parsed_fn_signature]
+    seen: set[str] = set()
+    while waiting:
+        for name, field in waiting.pop().parameters.items():
+            definition = field.kwarg_definition
+            if name in known:
+                if name not in seen:
+                    seen.add(name)
+                    waiting.append(known[name].parsed_fn_signature)
+            elif isinstance(definition, ParameterKwarg) and definition.param_type in (
+                ParamType.QUERY,
+                ParamType.HEADER,
+            ):
+                found[definition.name or name] = field
+    return found
+
+
+def _strictness(kind: Any) -> QueryKind:  # Any: the type of a parameter
+    """How the text of a query parameter is read: the framework takes "1" for true and "null" for nothing."""
+    arms = get_args(kind) if get_origin(kind) in (Union, UnionType) else (kind,)
+    plain = {arm for arm in arms if arm is not type(None)}
+    return "text" if plain == {str} else "truth" if plain == {bool} else "other"
+
+
 def _plan(route: HTTPRoute, handler: HTTPRouteHandler) -> Plan:
     opt = handler.opt
     if "scope" not in opt and "public" not in opt:
@@ -50,7 +82,12 @@ def _plan(route: HTTPRoute, handler: HTTPRouteHandler) -> Plan:
     return Plan(
         operation_id=operation_id,
         scope=opt.get("scope"),
-        query=frozenset(parameter.field_alias for parameter in kwargs.expected_query_params),
+        query={
+            name: _strictness(field.annotation)
+            for name, field in parameters(handler).items()
+            if isinstance(field.kwarg_definition, ParameterKwarg)
+            and field.kwarg_definition.param_type is ParamType.QUERY
+        },
         pointers={
             parameter.field_name: f"/{parameter.param_type.value}/{parameter.field_alias}"
             for parameter in (*kwargs.expected_query_params, *kwargs.expected_header_params)

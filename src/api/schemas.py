@@ -7,6 +7,8 @@ import msgspec
 from litestar.params import ParameterKwarg
 from msgspec import Struct, structs
 
+from api.fields import ID, pattern_of
+
 Json = dict[str, Any]  # Any: JSON
 NO_NUL: Final = "^[^\\u0000]*$"
 REF: Final = "#/components/schemas/{name}"
@@ -64,6 +66,14 @@ class Reader:
         return tidy({name: value for name, value in schema.items() if name not in {"$defs", "title", "description"}})
 
 
+def _name_ids(name: str, schema: Json) -> None:
+    """Say of which kind the ids of a field are; an input that takes any is as strict as one that says it."""
+    if schema.get("pattern") == ID:
+        schema["pattern"] = pattern_of(name)
+    for part in (*schema.get("anyOf", []), *([schema["items"]] if "items" in schema else [])):
+        _name_ids(name, part)
+
+
 def _hook(kind: type) -> Json:
     if kind is object:  # facts of a decision: any JSON
         return {"description": "Any JSON value."}
@@ -77,6 +87,8 @@ def tidy(schema: Any) -> Any:  # Any: a part of a JSON Schema
     if not isinstance(schema, dict):
         return schema
     found: Json = {name: tidy(value) for name, value in cast("Json", schema).items()}
+    for name, kind in cast("Json", found.get("properties", {})).items():
+        _name_ids(name, kind)
     if found.get("type") == "string" and not any(name in found for name in _CLOSED_TEXT):
         found["pattern"] = NO_NUL
     return found

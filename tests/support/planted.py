@@ -89,6 +89,7 @@ class Things(Controller):
         expand: NamedDependency[Expand],
         due_from: Annotated[date | None, QueryParameter(name="due_on[gte]")] = None,
         label: Annotated[str | None, QueryParameter(max_length=5)] = None,
+        is_open: Annotated[bool | None, QueryParameter(name="open")] = None,
     ) -> PageOf[RowView]:
         """List rows."""
         start = page.after_int() or 0
