@@ -1447,8 +1447,9 @@ def definers() -> None:
     # Locked for share, so that a switch thrown now waits for, or is seen by, what is about to leave.
     definer(
         "stopped_platform_scopes(scopes text[])",
-        "select x.scope from (select p.scope, p.stopped from app.platform_switch p where p.scope = any(scopes)"
-        " order by p.scope for share) x where x.stopped",
+        # Materialized, or the planner would look for thrown switches alone and lock none of the others.
+        "with asked as materialized (select p.scope, p.stopped from app.platform_switch p"
+        " where p.scope = any(scopes) order by p.scope for share) select a.scope from asked a where a.stopped",
         returns="setof text",
         volatile=True,
     )
