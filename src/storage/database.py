@@ -14,6 +14,7 @@ from storage.registry import Registry
 from storage.session import Cause, DirectorySession, OperatorSession, PumpSession, QueueSession, TenantSession, memory
 
 STATEMENT_TIMEOUT_MS: Final = 30_000
+HUNG_MS: Final = 30_000  # nobody is called inside a transaction: one that is idle for so long belongs to a hung process
 
 
 class Urls(Struct, frozen=True, kw_only=True):
@@ -131,7 +132,7 @@ class Database:
                     "server_settings": {
                         "application_name": f"{self._application}:{role}",
                         "statement_timeout": str(STATEMENT_TIMEOUT_MS),
-                        "idle_in_transaction_session_timeout": "60000",
+                        "idle_in_transaction_session_timeout": str(HUNG_MS),
                         "timezone": "UTC",
                         "jit": "off",
                     },
