@@ -78,3 +78,5 @@ def stop_all(children: Sequence[subprocess.Popen[bytes]]) -> None:
         except subprocess.TimeoutExpired:
             child.kill()
             child.wait(STOP_S)
+        if child.stdin is not None:
+            child.stdin.close()
