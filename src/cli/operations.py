@@ -24,8 +24,8 @@ finishes the round that has begun.
 
 ## Servers of yours
 
-PostgreSQL 15 or newer and Valkey or Redis. One URL a role, since `SET ROLE` can be undone; `relance migrate` makes the
-roles, their passwords are yours to set:
+PostgreSQL 15 or newer and Valkey or Redis. One URL a role, since a role that was taken on can be put off again;
+`relance migrate` makes the roles, their passwords are yours to set:
 
 ```sh
 export RELANCE_DATABASE_URL=postgresql+asyncpg://relance_app:…@db/relance

@@ -32,7 +32,7 @@ _COLUMNS: Final = (
 )  # fmt: skip
 
 
-async def begin(session: TenantSession, instalment_ids: Iterable[UUID], now: datetime) -> None:
+async def begin_courses(session: TenantSession, instalment_ids: Iterable[UUID], now: datetime) -> None:
     """Begin a course for each instalment that has none; run twice, it changes nothing more."""
     asked = list(instalment_ids)
     await lock_debtors(session, await _debtors_owing(session, asked))  # two at once: the second finds the course

@@ -19,7 +19,7 @@ from storage.session import TenantSession
 async def enter(session: TenantSession, events: Sequence[EventRow], now: datetime) -> None:
     """A new debt begins its course."""
     lines = await instalments(session, {event.object_id for event in events})
-    await courses.begin(session, [line.id for of_invoice in lines.values() for line in of_invoice], now)
+    await courses.begin_courses(session, [line.id for of_invoice in lines.values() for line in of_invoice], now)
 
 
 @reacts_to("invoice.updated")
@@ -32,7 +32,7 @@ async def follow(session: TenantSession, events: Sequence[EventRow], now: dateti
             added.append(ids.decode("ins", after.id))
         elif before.due_on != after.due_on:
             redated.setdefault(ids.decode("ins", after.id), before.due_on is not None)
-    await courses.begin(session, added, now)
+    await courses.begin_courses(session, added, now)
     await courses.redate(session, redated, now)
 
 

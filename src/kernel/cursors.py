@@ -36,7 +36,7 @@ def open_(secret: bytes, scope: str, cursor: str) -> list[Any]:  # Any: as in se
     if not hmac.compare_digest(tag, _tag(secret, scope, body)) or not body:
         fault = Fault(pointer="/query/cursor", code="cursor_invalid", message="not a cursor of this list")
         raise CursorInvalid(errors=[fault])
-    return msgspec.json.decode(body, type=list[Any])
+    return msgspec.json.decode(body, type=list[Any])  # Any: what a sort key holds
 
 
 def _tag(secret: bytes, scope: str, body: bytes) -> bytes:

@@ -113,7 +113,7 @@ async def publish(session: TenantSession) -> None:
     subjects = {draft.subject_id for draft in drafts if draft.personal is not None and draft.subject_id is not None}
     keys = await ring.current(session, subjects) if subjects else {}
     rows: list[tuple[Any, ...]] = []  # Any: one value per column
-    reactions: list[tuple[Any, ...]] = []
+    reactions: list[tuple[Any, ...]] = []  # Any: one value per column
     for draft in drafts:
         event_id = ids.new_id()
         sealed, key_version = None, None
@@ -251,7 +251,7 @@ class Payload(Struct, frozen=True):
     """An event's body as the world may read it."""
 
     view: dict[str, Any]  # Any: the fields of the event's view
-    previous: dict[str, Any]
+    previous: dict[str, Any]  # Any: as view
 
 
 async def payloads(session: AsyncSession, ring: KeyRing, rows: Sequence[EventRow]) -> dict[UUID, Payload]:

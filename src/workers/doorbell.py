@@ -29,7 +29,7 @@ def serialize(job: dict[str, Any]) -> bytes:  # Any: arq's own envelope
 
 def deserialize(raw: bytes) -> dict[str, Any]:  # Any: arq's own envelope
     """The counterpart of `serialize`."""
-    return msgspec.json.decode(raw, type=dict[str, Any])
+    return msgspec.json.decode(raw, type=dict[str, Any])  # Any: arq's own envelope
 
 
 def at_url(url: str) -> RedisSettings:

@@ -196,8 +196,8 @@ async def _failed(engine: Engine, queue: Queue, held: Claim, error: Exception) -
 
 
 _ATTEMPTS: Final = {
-    "tick": text("select attempts from app.tick where tenant_id = :tenant_id and id = :id"),
-    "reaction": text("select attempts from app.reaction where tenant_id = :tenant_id and id = :id"),
+    "tick": text("select attempts from app.tick where tenant_id = :tenant_id and id = :id limit 1"),
+    "reaction": text("select attempts from app.reaction where tenant_id = :tenant_id and id = :id limit 1"),
 }
 
 # A reaction that waits holds back the later ones of its consumer and object, so they wait as long.

@@ -29,7 +29,7 @@ class Client:
 
     def every(self, path: str) -> list[Any]:  # Any: JSON
         """All pages of a list."""
-        found: list[Any] = []
+        found: list[Any] = []  # Any: JSON
         cursor = ""
         for _ in range(1_000):
             page = self.get(f"{path}{'&' if '?' in path else '?'}limit=100{cursor}")

@@ -13,7 +13,7 @@ def richest(client: Client) -> dict[str, Any] | None:  # Any: JSON
     said: dict[str, int] = {}
     for notice in notices:
         said[notice["invoice_id"]] = said.get(notice["invoice_id"], 0) + 1
-    best: dict[str, Any] | None = None
+    best: dict[str, Any] | None = None  # Any: JSON
     for invoice_id in sorted(said, key=lambda key: -said[key])[:40]:
         invoice = client.get(f"/v1/invoices/{invoice_id}")
         if best is None or (invoice["balance_minor"] == 0 and best["balance_minor"] > 0):
