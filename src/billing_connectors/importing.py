@@ -192,7 +192,7 @@ async def _bring_in(
             if attempt == TRIES or not _met_another(error):
                 raise
             continue
-        origin.blob_id, origin.id = before.blob_id, before.id
+        origin.blob_id, origin.id, origin.was_taken = before.blob_id, before.id, before.was_taken
         numbers.update(known)
         return [_judged(name, item) for item in items]
     raise RuntimeError("the last attempt answers or raises")

@@ -40,6 +40,7 @@ class Origin(Struct):
     content: bytes
     is_export: bool
     was_read: bool = False  # an earlier import has read it to its end
+    was_taken: bool = False  # something of it was not refused
     blob_id: UUID | None = None
     id: UUID | None = None  # of its own row, for an export
 
@@ -77,11 +78,8 @@ async def bring_in(batch: Batch, origin: Origin, blobs: PostgresBlobs) -> None:
 
 async def finish(session: TenantSession, origin: Origin) -> None:
     """The export has been read to its end: read once more, its rows say nothing new."""
-    if origin.id is not None:
-        await session.execute(_FINISH, {"tenant_id": tenant_of(session), "id": origin.id, "status": _READ})
-
-
-_FINISH: Final = text("update app.imported_document set status = :status where tenant_id = :tenant_id and id = :id")
+    if origin.was_taken:
+        await _remember(session, origin, [_Row("", _READ)])
 
 
 async def _pass_over_seen(batch: Batch, origin: Origin) -> None:
@@ -101,13 +99,20 @@ async def _pass_over_seen(batch: Batch, origin: Origin) -> None:
         if row is not None and row.status in ACCEPTED:
             item.object_id, item.seen = row.object_id, True
             item.settle("unchanged")
-    for kind in ("invoice", "credit_note") if origin.is_export else ():
-        left = batch.open_items(kind)
-        said = (
-            await links.linked(batch.session, left[0].document.format, kind, [item.name for item in left])
-            if left
-            else {}
+        elif row is not None:
+            origin.blob_id = origin.blob_id or row.blob_id
+    if origin.is_export:
+        await _pass_over_said(
+            batch, origin, [item for item in items if item.status is None and item.place not in before]
         )
+
+
+async def _pass_over_said(batch: Batch, origin: Origin, items: list[Item]) -> None:
+    for kind in ("invoice", "credit_note"):
+        left = [item for item in items if item.document.kind == kind]
+        if not left:
+            continue
+        said = await links.linked(batch.session, left[0].document.format, kind, [item.name for item in left])
         for item in left:
             link = said.get(item.name)
             if link is not None and (origin.was_read or link.content_hash == item.said):
@@ -124,6 +129,7 @@ join app.imported_document d on d.tenant_id = :tenant_id and d.content_hash = :d
 
 async def _keep(batch: Batch, origin: Origin, blobs: PostgresBlobs) -> None:
     """Remember each document, its name in its source, its bytes; a conflict is somebody's task."""
+    origin.was_taken = origin.was_taken or any(item.status in ACCEPTED for item in batch.items)
     kept = [item for item in batch.items if item.status in {*ACCEPTED, "quarantined"} and not item.seen]
     if not kept:
         return
@@ -132,13 +138,13 @@ async def _keep(batch: Batch, origin: Origin, blobs: PostgresBlobs) -> None:
         ref = await blobs.put(batch.session, content=origin.content, kind=kind, retention=RETENTION)
         origin.blob_id = ref.id
     if origin.is_export and origin.id is None:
-        origin.id = (await _remember(batch, origin, [_Row("", _READING)]))[""]
+        origin.id = (await _remember(batch.session, origin, [_Row("", _READING)]))[""]
     rows = [
         _Row(item.place, item.status or "", item.reason, item.object_id)
         for item in kept
         if item.status != "unchanged" or not origin.is_export  # a row that says nothing new needs none of its own
     ]
-    written = await _remember(batch, origin, rows)
+    written = await _remember(batch.session, origin, rows)
     for kind in ("invoice", "credit_note"):
         await _link(batch, [item for item in kept if item.document.kind == kind and item.status in ACCEPTED])
     quarantined = [item for item in kept if item.status == "quarantined"]
@@ -153,12 +159,12 @@ class _Row(Struct, frozen=True):
     object_id: UUID | None = None
 
 
-async def _remember(batch: Batch, origin: Origin, rows: list[_Row]) -> dict[str, UUID]:
+async def _remember(session: TenantSession, origin: Origin, rows: list[_Row]) -> dict[str, UUID]:
     """Write rows of `imported_document`; answers their ids by place."""
     if not rows:
         return {}
     values = {
-        "tenant_id": tenant_of(batch.session),
+        "tenant_id": tenant_of(session),
         "digest": origin.digest,
         "blob_id": origin.blob_id,
         "ids": [ids.new_id() for _ in rows],
@@ -167,7 +173,7 @@ async def _remember(batch: Batch, origin: Origin, rows: list[_Row]) -> dict[str,
         "reasons": [row.reason for row in rows],
         "objects": [row.object_id for row in rows],
     }
-    return {row.place: row.id for row in await batch.session.execute(_REMEMBER, values)}
+    return {row.place: row.id for row in await session.execute(_REMEMBER, values)}
 
 
 _REMEMBER: Final = text("""

@@ -176,9 +176,25 @@ async def test_an_export_of_the_past_takes_nothing_back(importer: Importer) -> N
     await importer.table(first)
     assert statuses(await importer.table(second)) == [("updated", None)]
     before = await importer.events()
-    assert statuses(await importer.table(first)) == [("unchanged", None)]
-    assert statuses(await importer.table(second)) == [("unchanged", None)]
+    for again in (first, second, second + "\n", first, second):
+        assert statuses(await importer.table(again)) == [("unchanged", None)]
     assert (await importer.events(), (await invoice(importer))[4]) == (before, 5_000)
+    third = HEADER + row(left="20,00")
+    assert statuses(await importer.table(third)) == [("updated", None)]
+    assert statuses(await importer.table(second + "\n")) == [
+        ("unchanged", None)
+    ]  # it had nothing new in its day either
+    assert (await invoice(importer))[4] == 2_000
+
+
+async def test_a_conflict_within_one_source_stays_a_conflict(importer: Importer) -> None:
+    await importer.creditor()
+    await importer.table(HEADER + row())
+    other = HEADER + row("F-2") + row(total="130,00", left="130,00")
+    for _ in range(2):
+        verdicts = await importer.table(other)
+        assert [one.reason for one in verdicts] == [None, "conflicting_total"]
+    assert len(await importer.rows("select 1 from app.blob")) == 2
 
 
 async def test_a_payment_that_both_know_is_counted_once(importer: Importer) -> None:

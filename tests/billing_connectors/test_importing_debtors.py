@@ -184,11 +184,13 @@ async def test_a_richer_source_names_the_debtor_and_a_person_has_the_last_word(i
     assert await debtors(importer) == [("Boulangerie Marchal", ["siren:552100554"])]
     async with at_work(importer.database, importer.tenant_id) as session:
         ((debtor_id,),) = await importer.rows("select id from app.debtor")
-        change = DebtorChange(name="Marchal & fils", email="direct@marchal.example")
+        change = DebtorChange(name="Marchal et associés", email="direct@marchal.example")
         await update_debtor(session, debtor_id, change, NOW)
     await importer.one(make_cii(number="F-3", issued_on="20260401", buyer_contact=siren))
     await importer.table(HEADER + row("F-4", siren="552100554", mail="b@marchal.example"))
-    assert await importer.rows("select name, email from app.debtor") == [("Marchal & fils", "direct@marchal.example")]
+    assert await importer.rows("select name, email from app.debtor") == [
+        ("Marchal et associés", "direct@marchal.example")
+    ]
 
 
 async def test_a_debtor_who_came_otherwise_is_found_and_kept(importer: Importer) -> None:
@@ -213,6 +215,17 @@ async def test_two_imports_at_once_make_one_debtor_and_one_debt(
     assert await importer.rows("select count(*), count(distinct name) from app.debtor") == [(7, 7)]
     assert await importer.rows("select count(*), count(distinct number) from app.invoice") == [(90, 90)]
     assert await stranger.rows("select count(*) from app.invoice") == [(60,)]
+
+
+async def test_a_debtor_whom_a_program_makes_meanwhile_is_found(database: Database, importer: Importer) -> None:
+    await importer.creditor()
+    async with at_work(database, importer.tenant_id) as session:
+        await make_debtor(session, name="Known by another name", identifiers=(SIREN,))
+        importing = asyncio.create_task(importer.table(HEADER + row("F-1", siren=SIREN.value)))
+        while not await importer.rows("select 1 from pg_locks where not granted and locktype = 'transactionid'"):
+            assert not importing.done()  # it waits for us to say whether the legal id is taken
+    assert statuses(await importing) == [("imported", None)]
+    assert await debtors(importer) == [("Known by another name", ["siren:552100554"])]
 
 
 @pytest.mark.parametrize("held", ["vat:FR96552100554", "siret:55210055400013", "siren:552100554"])

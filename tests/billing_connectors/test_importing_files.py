@@ -80,8 +80,9 @@ async def test_every_file_gets_a_verdict(importer: Importer, tmp_path: Path) -> 
 async def test_the_bytes_are_kept_sealed_and_only_of_what_was_not_refused(importer: Importer) -> None:
     await importer.creditor()
     content, other = make_cii(), make_cii(total="130.00", due="130.00")
-    verdicts = [await importer.one(each) for each in (content, content, other, b"<nothing/>")]
-    assert [one.status for one in verdicts] == ["imported", "unchanged", "quarantined", "rejected"]
+    verdicts = [await importer.one(each) for each in (content, content, other, other, b"<nothing/>")]
+    assert [one.status for one in verdicts] == ["imported", "unchanged", "quarantined", "quarantined", "rejected"]
+    assert len(await importer.rows("select 1 from app.blob")) == 2
     kept = await importer.rows("""
         select d.status, b.id, b.kind, b.retention, b.subject_id = b.id
         from app.imported_document d join app.blob b on b.id = d.blob_id order by d.id""")
