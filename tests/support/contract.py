@@ -9,17 +9,23 @@ import time
 import urllib.request
 from collections.abc import Generator
 from contextlib import contextmanager
+from datetime import date
 from pathlib import Path
 from typing import Final
 from uuid import UUID
 
 from msgspec.structs import replace
 
+from casework.holds import NewHold, set_hold
+from casework.tasks import open_task
 from cli.settings import Settings, read
 from cli.supervising import start, stop_all
 from cli.world import Servers, open_database, servers
+from dunning import policies
+from dunning.rules import default_body
 from storage.clocks import now_of
 from storage.database import Database
+from support.stories import bill, make_cast, pay
 from support.tenants import CAUSE, make_tenant
 from tenants import keys as api_keys
 
@@ -38,9 +44,11 @@ expected-statuses = ["2xx","3xx","401","403","404","409","412","422","429"]
 expected-statuses = ["400","401","403","404","405","406","409","412","415","422","428","429"]
 [checks.missing_required_header]
 expected-statuses = ["400","401","403","406","415","422","428"]
+[warnings]
+fail-on = ["missing_auth", "unused_openapi_auth"]
 """
 ONE_TENANT: Final = """
-[auth.openapi.bearer]
+[auth.openapi.apiKey]
 bearer = "${CONTRACT_KEY_A}"
 """
 TWO_TENANTS: Final = """
@@ -90,7 +98,20 @@ async def _two_tenants(settings: Settings, where: Servers) -> tuple[str, str]:
     return made[0], made[1]
 
 
+async def _furnish(database: Database, tenant_id: UUID) -> None:
+    """One object of each kind that lists show first, so that links between operations lead somewhere."""
+    cast = await make_cast(database, tenant_id)
+    invoice_id = await bill(database, cast, "F-1", date(2026, 3, 20))
+    await pay(database, cast, 20_00)
+    async with database.tenant(tenant_id, CAUSE) as session:
+        now = await now_of(session)
+        await set_hold(session, NewHold(invoice_id=invoice_id), now)
+        await policies.create(session, "default", default_body(), now, default=True)
+        await open_task(session, kind="invoice_look", subject_id=invoice_id, title="Look", now=now)
+
+
 async def _key_of(database: Database, tenant_id: UUID) -> str:
+    await _furnish(database, tenant_id)
     async with database.tenant(tenant_id, CAUSE) as session:
         key = await api_keys.create(session, name="contract", scopes=["*"], now=await now_of(session))
     assert key.secret is not None
