@@ -154,7 +154,8 @@ async def _import_export(desk: Desk, name: str, content: bytes) -> AsyncGenerato
     origin = Origin(digest=digest, content=content, is_export=True)
     async with desk.open() as session:
         await recording.find_origin(session, origin)
-    rows = read_csv(content, desk.mapping)
+        currency = (await load_creditors(session, desk.creditor_id)).currency
+    rows = read_csv(content, _with_currency(desk.mapping, currency))
     numbers: dict[Identity, bytes] = {}
     while chunk := await asyncio.to_thread(_next, rows):
         read = [
@@ -170,6 +171,13 @@ async def _import_export(desk: Desk, name: str, content: bytes) -> AsyncGenerato
                 yield verdicts[row.line]
     async with desk.open() as session:
         await recording.finish(session, origin)
+
+
+def _with_currency(mapping: CsvMapping, currency: str | None) -> CsvMapping:
+    """The mapping that takes amounts without a currency for the creditor's own, where it takes them for any."""
+    if mapping.assumed_currency is None or currency is None:
+        return mapping
+    return msgspec.structs.replace(mapping, assumed_currency=currency)
 
 
 def _next(rows: Iterator[Row]) -> list[Row]:

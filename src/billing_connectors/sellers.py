@@ -24,6 +24,7 @@ class Legal(Struct, frozen=True):
 
     id: UUID
     name: str
+    currency: str
     identifiers: frozenset[Identifier]
 
 
@@ -32,6 +33,17 @@ class Creditors(Struct, frozen=True):
 
     all: tuple[Legal, ...]
     chosen: Legal | None = None
+
+    @property
+    def ours(self) -> tuple[Legal, ...]:
+        """Whose sales the documents may be."""
+        return self.all if self.chosen is None else (self.chosen,)
+
+    @property
+    def currency(self) -> str | None:
+        """What their sales are in, where that is one currency."""
+        found = {each.currency for each in self.ours}
+        return found.pop() if len(found) == 1 else None
 
 
 class Seller(Struct, frozen=True):
@@ -45,16 +57,16 @@ class Seller(Struct, frozen=True):
 async def load_creditors(session: TenantSession, chosen_id: UUID | None) -> Creditors:
     """Who may be the seller. Raises CreditorNotFound."""
     statement = (
-        select(Creditor.id, Creditor.name)
+        select(Creditor.id, Creditor.name, Creditor.currency)
         .where(Creditor.tenant_id == tenant_of(session))
         .order_by(Creditor.id)
         .limit(MAX_CREDITORS)
     )
-    names = {row.id: row.name for row in await session.execute(statement)}
-    held = await held_by(session, CREDITORS, names)
+    rows = (await session.execute(statement)).all()
+    held = await held_by(session, CREDITORS, [row.id for row in rows])
     every = tuple(
-        Legal(creditor_id, fold(name), frozenset(form for one in held[creditor_id] for form in implied(one)))
-        for creditor_id, name in names.items()
+        Legal(row.id, fold(row.name), row.currency, frozenset(form for one in held[row.id] for form in implied(one)))
+        for row in rows
     )
     chosen = next((each for each in every if each.id == chosen_id), None)
     if chosen_id is not None and chosen is None:
@@ -66,7 +78,7 @@ def seller_of(document: Document, creditors: Creditors) -> Seller:
     """Which creditor issued the document; a stranger's is refused as soon as ours can be told by their ids."""
     stated = frozenset(stated_by(document.seller))
     matching = [each for each in creditors.all if each.identifiers & stated]
-    ours = [creditors.chosen] if creditors.chosen is not None else list(creditors.all)
+    ours = creditors.ours
     if not ours:
         return Seller(None, "no_creditor")
     if stated and any(each.identifiers for each in ours):
@@ -76,7 +88,7 @@ def seller_of(document: Document, creditors: Creditors) -> Seller:
     unchecked = not any(each.identifiers for each in ours) or document.format != LEDGER
     if len(ours) > 1:
         name = fold(document.seller.name)
-        ours = [each for each in ours if each.name == name]
+        ours = tuple(each for each in ours if each.name == name)
     found = _only(ours, "creditor_ambiguous")
     return Seller(found.creditor_id, found.reason, unchecked)
 

@@ -8,6 +8,7 @@ from kernel import ids
 from receivables.errors import CreditorNotFound
 from support.documents import make_cii, make_pdf, make_ubl
 from support.importing import Importer, statuses
+from support.receivables import at_work, make_creditor
 
 OURS = make_cii()  # states the VAT number FR40903821654
 ROW = "Numéro de facture;Date facture;Client;Montant TTC\nF-1;02/03/2026;Boulangerie Marchal;120,00"
@@ -112,3 +113,11 @@ async def test_bytes_that_came_in_for_one_creditor_are_no_second_debt_for_anothe
     assert statuses(verdicts) == [("imported", None), ("unchanged", None)]
     rows: list[tuple[UUID]] = [(row[0],) for row in await importer.rows("select creditor_id from app.invoice")]
     assert rows == [(one,)]
+
+
+async def test_amounts_without_a_currency_are_in_the_creditors_own(importer: Importer) -> None:
+    async with at_work(importer.database, importer.tenant_id) as session:
+        await make_creditor(session, name="Chocolats Genève", currency="CHF")
+    (verdict,) = await importer.table(ROW)
+    assert (verdict.status, verdict.currency) == ("imported", "CHF")
+    assert "currency_assumed" in (verdict.warnings or ())
