@@ -30,7 +30,7 @@ from webhooks.disabling import disable_by_answer
 from webhooks.fanning_out import fan_out
 from webhooks.preparing import Preparer
 from webhooks.recording import Ended
-from webhooks.rota import Rota
+from webhooks.rota import Rota, Turn
 from webhooks.sending import NotStarted, Result, Sender, SendLimits, open_sender
 
 __all__ = ["Pump", "PumpLimits", "deliver", "fan_out", "open_pump"]
@@ -56,7 +56,9 @@ class PumpLimits(Struct, frozen=True, kw_only=True):
     per_endpoint: int = 32  # deliveries of one endpoint in our hands
     per_slow_endpoint: int = 3
     scan: int = 256  # endpoints looked at in one go
+    scans: int = 100  # in a row, when none of them has work
     scan_every_s: float = 0.25  # while there is work
+    scan_after_news_s: float = 0.03  # and when there is word of more
     results_within_s: float = 0.05  # for a batch to come together
     full_results_within_s: float = 0.25  # while there is a batch under way: few large batches cost less than many small
     slow_for_s: float = 60.0  # how long an endpoint counts as slow after it kept us waiting
@@ -75,6 +77,7 @@ class Pump:
         self._database, self._sender = database, sender
         self._lease, self._limits, self._metrics = lease, limits, metrics
         self._loop = asyncio.get_running_loop()
+        self._woken, self._news = asyncio.Event(), False
         self._rota = Rota()
         self._cursor = (NOBODY, NOBODY)
         self._scanned_at = self._swept_at = float("-inf")
@@ -92,8 +95,14 @@ class Pump:
         """Deliveries in our hands."""
         return len(self._held)
 
+    def wake(self) -> None:
+        """Say that there may be new work: a round that waits for a slow answer then ends and the next one claims."""
+        self._news = True
+        self._woken.set()
+
     async def round(self) -> int:
         """Claim what there is room for and record what has ended; returns how much was done."""
+        self._woken.clear()
         if not self._held and not await self._claim():
             return 0
         found = await asyncio.gather(self._claim(), self._record(), return_exceptions=True)
@@ -108,9 +117,11 @@ class Pump:
         while self._sender.busy and self._loop.time() < until:
             await self._record()
         await self._sender.close()
+        for result in await self._results(wait=False):
+            self._take(result)
         ended = {(each.leased.id, each.leased.fence) for each in self._ended}
         self._back = [hold.leased for key, hold in self._held.items() if key not in ended]
-        await self._record()
+        await self._record(wait=False)
 
     async def keep_leases(self) -> None:
         """Renew what has been in our hands for long, so that only the dead lose their leases. Runs until cancelled."""
@@ -136,8 +147,8 @@ class Pump:
             return 0
         async with self._database.pump() as session:
             await claiming.go_by_index(session)
-            await self._look(session)
-            turns = self._rota.take(room, self._limit_of)
+            await self._sweep(session)
+            turns = await self._turns(session, room)
             if not turns:
                 return 0
             claimed = await claiming.claim(session, turns, lease=self._lease)
@@ -155,27 +166,40 @@ class Pump:
         self._sender.submit(ready)
         return claimed.taken.total()
 
-    async def _look(self, session: PumpSession) -> None:
-        """Find whose turn it may be: the endpoints after those of the last look, at the end from the start again."""
+    async def _sweep(self, session: PumpSession) -> None:
         now = self._loop.time()
+        if now - self._swept_at < self._limits.sweep_every_s:
+            return
+        self._swept_at = now
+        swept = await claiming.sweep(session)
+        if swept:
+            log.warning("leases_expired", queue="delivery", count=swept)
         for known in (self._slow_until, self._paused_until):
             if len(known) > self._limits.kept:
                 known.clear()
-        if now - self._swept_at >= self._limits.sweep_every_s:
-            self._swept_at = now
-            swept = await claiming.sweep(session)
-            if swept:
-                log.warning("leases_expired", queue="delivery", count=swept)
-        while not self._rota or now - self._scanned_at >= self._limits.scan_every_s:
-            self._scanned_at = now
-            began_at_start = self._cursor == (NOBODY, NOBODY)
+
+    async def _turns(self, session: PumpSession, room: int) -> list[Turn]:
+        """Whose turn it is; looks for more when nobody's is, when there is news, and from time to time."""
+        age_s = self._loop.time() - self._scanned_at
+        fresh = age_s < (self._limits.scan_after_news_s if self._news else self._limits.scan_every_s)
+        if not fresh:
+            await self._scan(session)
+        turns = self._rota.take(room, self._limit_of)
+        if not turns and fresh:
+            await self._scan(session)
+            turns = self._rota.take(room, self._limit_of)
+        return turns
+
+    async def _scan(self, session: PumpSession) -> None:
+        """Look at the endpoints after those of the last look, at the end from the start again, until one is new."""
+        self._scanned_at, self._news = self._loop.time(), False
+        for _ in range(self._limits.scans):
+            from_start = self._cursor == (NOBODY, NOBODY)
             waiting = await claiming.scan(session, self._cursor, limit=self._limits.scan)
-            self._rota.add((each.tenant_id, each.endpoint_id) for each in waiting if each.is_due)
-            if len(waiting) == self._limits.scan:
-                self._cursor = (waiting[-1].tenant_id, waiting[-1].endpoint_id)
-                continue
-            self._cursor = (NOBODY, NOBODY)
-            if began_at_start or self._rota:
+            added = self._rota.add((each.tenant_id, each.endpoint_id) for each in waiting if each.is_due)
+            at_end = len(waiting) < self._limits.scan
+            self._cursor = (NOBODY, NOBODY) if at_end else (waiting[-1].tenant_id, waiting[-1].endpoint_id)
+            if added or (at_end and from_start):
                 return
 
     def _limit_of(self, endpoint_id: UUID) -> int:
@@ -186,11 +210,9 @@ class Pump:
         most = self._limits.per_slow_endpoint if slow else self._limits.per_endpoint
         return most - self._held_of[endpoint_id]
 
-    async def _record(self) -> int:
+    async def _record(self, *, wait: bool = True) -> int:
         """Take what has ended and keep it; what could not be kept is tried again in the next round."""
-        limits, busy = self._limits, self._sender.busy
-        within_s = limits.full_results_within_s if busy >= limits.batch else limits.results_within_s if busy else 0.0
-        for result in await self._sender.results(at_least=limits.batch, within_s=within_s):
+        for result in await self._results(wait=wait):
             self._take(result)
         ended, back = self._ended, self._back
         if not ended and not back:
@@ -210,6 +232,22 @@ class Pump:
         self.attempts += len(ended)
         await self._conclude(ended)
         return len(ended) + len(back)
+
+    async def _results(self, *, wait: bool) -> list[Result]:
+        """Wait for a batch to come together; while there is less than one under way, new work ends the wait."""
+        limits, sender = self._limits, self._sender
+        if not wait or not sender.busy:
+            return await sender.results(at_least=1, within_s=0)
+        if sender.busy >= limits.batch:
+            return await sender.results(at_least=limits.batch, within_s=limits.full_results_within_s)
+        taking = asyncio.ensure_future(sender.results(at_least=limits.batch, within_s=limits.results_within_s))
+        waking = asyncio.ensure_future(self._woken.wait())
+        try:
+            await asyncio.wait((taking, waking), return_when=asyncio.FIRST_COMPLETED)
+            return taking.result() if taking.done() else []  # what has ended stays with the sender until it is taken
+        finally:
+            taking.cancel()
+            waking.cancel()
 
     def _let_go(self, leased: Leased) -> None:
         if self._held.pop((leased.id, leased.fence), None) is None:

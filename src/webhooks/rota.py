@@ -31,8 +31,9 @@ class Rota:
     def __len__(self) -> int:
         return len(self._turns)
 
-    def add(self, found: Iterable[tuple[UUID, UUID]]) -> None:
-        """Add tenants and endpoints that are not there yet, at the end."""
+    def add(self, found: Iterable[tuple[UUID, UUID]]) -> int:
+        """Add tenants and endpoints that are not there yet, at the end; returns how many."""
+        added = 0
         for tenant_id, endpoint_id in found:
             endpoints = self._tenants.get(tenant_id)
             if endpoints is None:
@@ -40,6 +41,8 @@ class Rota:
                 self._turns.append(tenant_id)
             if endpoint_id not in endpoints:
                 endpoints.append(endpoint_id)
+                added += 1
+        return added
 
     def drop(self, tenant_id: UUID, endpoint_id: UUID) -> None:
         """Take an endpoint off: it has no more work for now."""

@@ -9,7 +9,7 @@ from storage.database import Database
 from support.receivers import Receiver, hang, open_receiver
 from support.tenants import make_tenant
 from support.webhooks import change, fan_out_all, key_of, make_endpoint, make_events, rows, states
-from webhooks.pumping import PumpLimits, deliver, open_pump
+from webhooks.pumping import Pump, PumpLimits, deliver, open_pump
 
 
 async def test_a_silent_endpoint_keeps_no_other_waiting(
@@ -94,3 +94,29 @@ async def test_a_slow_endpoint_gets_less_at_once_but_everything(
 async def given_back(database: Database) -> bool:
     found = await rows(database, "select 1 from app.delivery where state = 'pending' and fence > 0 limit 1")
     return bool(found)
+
+
+async def test_news_end_the_wait_for_a_silent_endpoint(
+    database: Database, http: Http, receiver: Receiver, tenant_id: UUID
+) -> None:
+    receiver.always("/silent", hang())
+    await make_endpoint(database, tenant_id, receiver.url("/silent"))
+    await make_events(database, tenant_id)
+    await fan_out_all(database)
+    patient = PumpLimits(results_within_s=60, scan_every_s=60, finish_within_s=0)
+    with anyio.fail_after(10):  # less than the silent one's time limit
+        async with open_pump(database, http, limits=patient) as pump, anyio.create_task_group() as group:
+            group.start_soon(turn, pump)
+            await receiver.until_received(1)
+            await make_endpoint(database, tenant_id, receiver.url())
+            await make_events(database, tenant_id)
+            await fan_out_all(database)
+            pump.wake()
+            await receiver.until_received(3)  # the new event at both
+            group.cancel_scope.cancel()
+    assert {request.path for request in receiver.received} == {"/silent", "/hook"}
+
+
+async def turn(pump: Pump) -> None:
+    while True:
+        await pump.round()

@@ -66,7 +66,7 @@ def test_who_has_no_more_work_leaves() -> None:
     rota.drop(TENANTS[0], endpoint(TENANTS[0], 0))
     assert len(rota) == 1
     assert {turn.endpoint_id for turn in rota.take(100, unlimited)} == {endpoint(TENANTS[0], 1)}
-    rota.add([(TENANTS[0], endpoint(TENANTS[0], 1))])  # known already
+    assert rota.add([(TENANTS[0], endpoint(TENANTS[0], 1))]) == 0  # known already
     assert len(rota.take(100, unlimited)) == 1
     rota.drop(TENANTS[0], endpoint(TENANTS[0], 1))
     assert not rota
