@@ -10,6 +10,7 @@ from storage.embedded import servers
 from storage.migrating import migrate_now
 from support.processes import Place
 from support.promises import Promise, Promises, shown
+from support.storms import Client
 
 TABLE = pytest.StashKey[list[Promise]]()
 FAILED = pytest.StashKey[bool]()
@@ -68,3 +69,10 @@ async def stricken(place: Place) -> AsyncGenerator[Database]:
     database = place.open_database()
     yield database
     await database.close()
+
+
+@pytest.fixture
+async def client(place: Place) -> AsyncGenerator[Client]:
+    """Who writes through the API."""
+    async with Client(place) as client:
+        yield client

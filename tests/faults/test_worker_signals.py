@@ -1,6 +1,7 @@
 import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from typing import Final
 
 import anyio
@@ -10,7 +11,9 @@ from sqlalchemy import text
 from storage.database import HUNG_MS, Database
 from support.processes import END_S, Child, Place, until
 from support.promises import PAUSE_S, Promises, judge_messages, judge_webhooks, until_quiet
-from support.storms import AT_ONCE, Client, Tenant, Watch, advance, bill, make_tenants
+from support.storms import AT_ONCE, Tenant, Watch, bill, make_tenants
+from support.tenants import CAUSE, NOW
+from tenants import clocks
 
 DELAY_MS: Final = 150
 HUNG_S: Final = HUNG_MS / 1000  # a worker that stands still in the midst of a transaction keeps its locks so long
@@ -23,14 +26,13 @@ class Desk(Struct, frozen=True):
     database: Database
     tenant: Tenant
     workers: list[Child]
-    api: Child
-    client: Client
 
     async def fall_due(self, debtors: int, minute: int) -> None:
         """So many new messages, and workers in the midst of them: a slow server takes one after the other."""
         captured = len(self.place.captured())
         await bill(self.database, self.tenant, debtors, series=f"M{minute}")
-        await advance(self.client, [self.tenant], minutes=minute)
+        async with self.database.tenant(self.tenant.id, CAUSE) as session:
+            await clocks.advance(session, NOW + timedelta(minutes=minute))
         await until(lambda: len(self.place.captured()) > captured + AT_ONCE, 60, "the first mails")
 
 
@@ -40,13 +42,11 @@ async def at_desk(place: Place, database: Database, workers: int) -> AsyncGenera
     await place.capture(delay_ms=DELAY_MS)
     (tenant,) = await make_tenants(place, database, 1, 0)
     children = [place.relance("worker") for _ in range(workers)]
-    api, client = await place.serve(), Client(place)
     for child in children:
         await child.until_says("worker_started")
     await until_quiet(database, 60)
-    yield Desk(place, database, tenant, children, api, client)
-    await client.close()
-    for child in (*children, api):
+    yield Desk(place, database, tenant, children)
+    for child in children:
         await child.end()
 
 

@@ -125,6 +125,11 @@ class Place:
             used.use.end()
         return self._embedded
 
+    def leave_servers(self) -> None:
+        """Use them no longer: whoever comes next starts them, unless somebody else uses them."""
+        servers.leave(self.embedded)
+        self._embedded = None
+
     @property
     def embedded(self) -> Embedded:
         assert self._embedded is not None

@@ -12,6 +12,7 @@ from sqlalchemy import text
 
 from kernel import ids
 from storage.database import Database
+from storage.waiting import patiently
 from support.processes import Place
 from support.storms import Answered, Client, Tenant, Watch
 
@@ -184,7 +185,7 @@ where r.tenant_id = :id group by r.id limit 100000
 async def until_quiet(database: Database, within_s: float, watch: Watch | None = None) -> None:
     """Wait until nothing is left to do, and nobody's work is missed."""
     end = time.monotonic() + within_s
-    while (left := await left_to_do(database)) or (watch is not None and watch.waiting):
+    while (left := await patiently(lambda: left_to_do(database))) or (watch is not None and watch.waiting):
         assert time.monotonic() < end, f"still to do after {within_s:.0f} s: {left}"
         await anyio.sleep(PAUSE_S)
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from datetime import date, datetime, timedelta
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Any, Final, Self
 from uuid import UUID, uuid4
 
 import anyio
@@ -113,7 +113,10 @@ class Client:
         elif answer.status_code != HTTPStatus.CONFLICT or answer.json()["code"] != "idempotency_key_in_use":
             self.other.append((answer.status_code, answer.text[:300]))
 
-    async def close(self) -> None:
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
         await self._http.aclose()
 
 
