@@ -14,6 +14,7 @@ from kernel import ids
 from runtime.http import Http
 from storage.database import Database, Urls
 from storage.queues import LEASE
+from support.marks import both_servers
 from support.receivers import Receiver, hang, status
 from support.tenants import make_tenant
 from support.webhooks import change, fan_out_all, key_of, make_endpoint, make_events, rows, states
@@ -25,6 +26,7 @@ from webhooks.rota import Turn
 from webhooks.schedule import judge
 from webhooks.sending import Attempted
 
+pytestmark = both_servers
 EXPIRE = "update app.delivery set lease_until = clock_timestamp() - interval '1 s' where state = 'leased'"
 
 
