@@ -81,11 +81,13 @@ _STATE = {
         from app.credit_note n join app.debtor d on d.id = n.debtor_id order by n.number, n.issued_on""",
     "allocations": """
         select n.number as note, v.number, a.amount_minor, a.effective_on
-        from app.allocation a join app.invoice v on v.id = a.invoice_id join app.credit_note n on n.id = a.credit_note_id
+        from app.allocation a
+        join app.invoice v on v.id = a.invoice_id join app.credit_note n on n.id = a.credit_note_id
         order by 1, 2, 3""",
     "debtors": """
         select d.name, d.kind, d.language, d.country, d.address, d.email,
-               array(select i.scheme || ':' || i.value from app.debtor_identifier i where i.debtor_id = d.id order by 1),
+               array(select i.scheme || ':' || i.value from app.debtor_identifier i
+                     where i.debtor_id = d.id order by 1),
                array(select c.email from app.contact c where c.debtor_id = d.id and c.archived_at is null order by 1)
         from app.debtor d order by 1, 4, 5""",
     "links": "select source, kind, content_hash from app.source_link order by 1, 2, 3",

@@ -9,9 +9,9 @@ from typing import Annotated, Final, Literal
 import msgspec
 from msgspec import Meta, Struct
 
-from billing_connectors.currencies import CURRENCIES
 from kernel.errors import Invalid
 from kernel.text import fold
+from receivables.currencies import CURRENCIES
 
 MAX_BYTES: Final = 64 * 1024
 MAX_HEADERS: Final = 500

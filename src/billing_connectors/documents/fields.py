@@ -4,10 +4,10 @@ import re
 from datetime import date
 from typing import Final
 
-from billing_connectors.currencies import CURRENCIES
 from billing_connectors.documents.canonical import MAX_EMAIL, MAX_TEXT
 from kernel.money import NotExact, from_major
 from kernel.text import clean
+from receivables.currencies import CURRENCIES
 
 # xsd:decimal, with room for any amount and for the zeros that some tools pad with. No exponent, no thousands.
 _DECIMAL: Final = re.compile(r"([+-]?)(\d{1,20})?(?:\.(\d{0,20}))?", re.ASCII)
