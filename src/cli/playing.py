@@ -62,7 +62,7 @@ def demo(*, as_json: bool, keep: bool) -> None:
 def _run(settings: Settings, say: Callable[[str], None]) -> tuple[Summary, list[str]]:
     began = time.monotonic()
     say("starting PostgreSQL and Valkey")
-    with servers(settings) as where, Receiver() as receiver, _port() as port:
+    with servers(settings, fsync=False) as where, Receiver() as receiver, _port() as port:
         base = f"http://127.0.0.1:{port}"
 
         async def prepare() -> list[Member]:

@@ -36,15 +36,16 @@ class Servers(Struct, frozen=True):
 
 
 @contextmanager
-def servers(settings: Settings) -> Generator[Servers]:
+def servers(settings: Settings, *, fsync: bool = True) -> Generator[Servers]:
     """Start or adopt the embedded servers that the settings ask for, and migrate an embedded database.
 
-    With external servers only `relance migrate` migrates.
+    With external servers only `relance migrate` migrates. Without `fsync` a server that is started here may lose its
+    last commits when the machine dies: for data that is thrown away.
     """
     if settings.database_url is not None and settings.redis_url is not None:
         yield Servers(_external(settings), at_url(settings.redis_url), {}, embedded=False)
         return
-    running = embedded.start(settings.data_dir)
+    running = embedded.start(settings.data_dir, fsync=fsync)
     try:
         redis = (
             at_socket(running.redis_socket_path, running.redis_password)
