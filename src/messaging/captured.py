@@ -4,6 +4,7 @@ from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from email import message_from_bytes, policy
+from email.parser import BytesHeaderParser
 from typing import Final
 from uuid import UUID
 
@@ -48,7 +49,7 @@ class DatabaseSink:
     async def accept(self, envelope: Received, content: bytes) -> None:
         """Keep one mail; the answer 250 is given only after the commit."""
         tenant_id = UUID(envelope.login)
-        header = message_from_bytes(content, policy=policy.default)["Message-ID"]
+        header = BytesHeaderParser(policy=policy.compat32).parsebytes(content)["Message-ID"]
         async with self._work(tenant_id) as session:
             key = (await self._keys.current(session, [tenant_id]))[tenant_id]
             mail_id = ids.new_id()
@@ -58,7 +59,7 @@ class DatabaseSink:
                 CapturedMail(
                     tenant_id=tenant_id,
                     id=mail_id,
-                    message_id=str(header or "")[:500],
+                    message_id="".join(str(header or "").split())[:500],  # a long header is folded
                     subject_id=tenant_id,
                     key_version=key.version,
                     sealed=sealed,
