@@ -8,6 +8,7 @@ from functools import lru_cache
 from typing import Any, Final, cast
 from uuid import UUID
 
+from msgspec import Struct
 from sqlalchemy import ColumnElement, Table, TextClause, Uuid, any_, literal, text
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -24,6 +25,14 @@ def among(column: InstrumentedAttribute[UUID], values: Iterable[UUID]) -> Column
     return column == any_(literal(list(values), postgresql.ARRAY(Uuid)))
 
 
+class Rows(Struct, frozen=True):
+    """Rows of one table, each a tuple in the order of the columns."""
+
+    model: type[Base]
+    columns: tuple[str, ...]
+    rows: list[tuple[Any, ...]]  # Any: one value per column, of that column's type
+
+
 async def insert_rows(
     session: AsyncSession,
     model: type[Base],
@@ -34,18 +43,44 @@ async def insert_rows(
 ) -> None:
     """Insert rows given as tuples in the order of `columns`; `on_conflict` is a clause of our own, never input."""
     batch = list(rows)
-    if not batch:
-        return
-    statement = _statement(model, tuple(columns), on_conflict)
     for start in range(0, len(batch), CHUNK):
-        arrays = zip(*batch[start : start + CHUNK], strict=True)
-        await session.execute(statement, {f"c{place}": list(values) for place, values in enumerate(arrays)})
+        piece = batch[start : start + CHUNK]
+        statement = _statement(((model, tuple(columns), len(piece) == 1),), on_conflict)
+        await session.execute(statement, _values(0, piece))
 
 
-@lru_cache(maxsize=200)
-def _statement(model: type[Base], columns: tuple[str, ...], on_conflict: str) -> TextClause:
+async def insert_tables(session: AsyncSession, *tables: Rows) -> None:
+    """Insert into several tables that do not refer to each other, in one round trip where the rows fit into one."""
+    wanted = [table for table in tables if table.rows]
+    if len(wanted) < 2 or max(len(table.rows) for table in wanted) > CHUNK:  # noqa: PLR2004 - several
+        for table in wanted:
+            await insert_rows(session, table.model, table.columns, table.rows)
+        return
+    statement = _statement(tuple((table.model, table.columns, len(table.rows) == 1) for table in wanted))
+    values = [_values(place, table.rows) for place, table in enumerate(wanted)]
+    await session.execute(statement, {name: value for part in values for name, value in part.items()})
+
+
+def _values(place: int, rows: Sequence[Sequence[Any]]) -> dict[str, Any]:  # Any: as in insert_rows
+    if len(rows) == 1:
+        return {f"t{place}c{column}": value for column, value in enumerate(rows[0])}
+    return {f"t{place}c{column}": list(values) for column, values in enumerate(zip(*rows, strict=True))}
+
+
+@lru_cache(maxsize=400)
+def _statement(parts: tuple[tuple[type[Base], tuple[str, ...], bool], ...], on_conflict: str = "") -> TextClause:
+    *before, last = (_insert(place, *part) for place, part in enumerate(parts))
+    named = ", ".join(f"t{place} as ({insert})" for place, insert in enumerate(before))
+    return text(
+        f"{'with ' if named else ''}{named} {last} {on_conflict}"
+    )  # allow: f-string-sql, names come from our models
+
+
+def _insert(place: int, model: type[Base], columns: tuple[str, ...], is_one: bool) -> str:  # noqa: FBT001 - from a key
+    """One row goes as it is: arrays cost both sides more than the row."""
     table = cast("Table", model.__table__)
     types = [str(table.columns[column].type.compile(_DIALECT)).lower() for column in columns]
-    arrays = ", ".join(f"cast(:c{place} as {kind}[])" for place, kind in enumerate(types))
-    names = ", ".join(columns)
-    return text(f"insert into {table.fullname} ({names}) select * from unnest({arrays}) {on_conflict}")  # noqa: S608 # allow: f-string-sql, names come from our models
+    array = "" if is_one else "[]"
+    values = ", ".join(f"cast(:t{place}c{column} as {kind}{array})" for column, kind in enumerate(types))
+    source = values if is_one else f"* from unnest({values})"
+    return f"insert into {table.fullname} ({', '.join(columns)}) select {source}"

@@ -19,7 +19,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from kernel import ids
 from storage.base import Base
-from storage.bulk import insert_rows
+from storage.bulk import Rows, insert_tables
 from storage.encryption import KeyRing, place_of
 from storage.registry import Registry
 from storage.session import Cause, TenantSession, cause_of, memory, tenant_of
@@ -143,11 +143,9 @@ async def publish(session: TenantSession) -> None:
             (tenant_id, ids.new_id(), consumer, event_id, draft.object_id, draft.sequence, "pending")
             for consumer in registry.consumers(draft.type)
         ]
-    await insert_rows(session, EventRow, _COLUMNS, rows)
-    if reactions:
-        from storage.reactions import REACTION_COLUMNS, ReactionRow  # noqa: PLC0415 - reactions read events
+    from storage.reactions import REACTION_COLUMNS, ReactionRow  # noqa: PLC0415 - reactions read events
 
-        await insert_rows(session, ReactionRow, REACTION_COLUMNS, reactions)
+    await insert_tables(session, Rows(EventRow, _COLUMNS, rows), Rows(ReactionRow, REACTION_COLUMNS, reactions))
     memory(session, Rung).queues.update({"relay"} | ({"reaction"} if reactions else set()))
 
 

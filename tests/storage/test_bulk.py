@@ -9,7 +9,7 @@ from casework.models import Task
 from kernel import ids
 from messaging.models import MessageKey
 from storage.access_log import AccessRow
-from storage.bulk import CHUNK, among, insert_rows
+from storage.bulk import CHUNK, Rows, among, insert_rows, insert_tables
 from storage.database import Database
 from storage.encryption import DataKey
 from support.tenants import CAUSE
@@ -84,3 +84,20 @@ async def test_one_statement_asks_for_any_number_of_ids(database: Database, tena
         for wanted in ([], made[:1], made, [*made, ids.new_id()]):
             found = await session.execute(select(MessageKey.message_id).where(among(MessageKey.message_id, wanted)))
             assert set(found.scalars()) == set(wanted) & set(made)
+
+
+async def test_several_tables_in_one_statement(database: Database, tenant_id: UUID) -> None:
+    """Whatever their number of rows: none, one, several, more than fit into one statement."""
+    at = datetime(2026, 3, 2, tzinfo=UTC)
+    accesses = ("tenant_id", "id", "caller", "action", "outcome", "request_id", "recorded_at")
+    for number in (0, 1, 2, CHUNK + 1):
+        keys = Rows(MessageKey, COLUMNS, [(tenant_id, f"{number}:{each}", ids.new_id()) for each in range(number)])
+        one = Rows(AccessRow, accesses, [(tenant_id, ids.new_id(), "one", "a", f"after {number}", None, at)])
+        async with database.tenant(tenant_id, CAUSE) as session:
+            await insert_tables(session, keys, one)
+    async with database.tenant(tenant_id, CAUSE) as session:
+        assert (await session.execute(select(func.count()).select_from(MessageKey))).scalar_one() == CHUNK + 4
+        rows = (await session.execute(select(AccessRow.outcome).order_by(AccessRow.id).limit(9))).scalars().all()
+        assert rows == ["after 0", "after 1", "after 2", f"after {CHUNK + 1}"]
+        with pytest.raises(IntegrityError):
+            await insert_tables(session, Rows(MessageKey, COLUMNS, [(tenant_id, "1:0", ids.new_id())]), one)
