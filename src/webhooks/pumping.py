@@ -160,10 +160,14 @@ class Pump:
         for leased in claimed.leased:
             self._held[leased.id, leased.fence] = Hold(leased, now)
             self._held_of[leased.endpoint_id] += 1
-        ready, failed = self._preparer.prepare(claimed.leased, unlocked)
+        try:
+            ready, failed = self._preparer.prepare(claimed.leased, unlocked)
+            self._sender.submit(ready)
+        except BaseException:
+            self._back += claimed.leased  # or they would stay leased for as long as this process lives
+            raise
         for attempted in failed:
             self._take(attempted)
-        self._sender.submit(ready)
         return claimed.taken.total()
 
     async def _sweep(self, session: PumpSession) -> None:

@@ -21,12 +21,20 @@ async def endpoints(session: TenantSession, *, after: UUID | None, limit: int) -
 
 
 async def deliveries(
-    session: TenantSession, endpoint_id: UUID, *, state: DeliveryState | None = None, after: UUID | None, limit: int
+    session: TenantSession,
+    endpoint_id: UUID,
+    *,
+    state: DeliveryState | None = None,
+    event_id: UUID | None = None,
+    after: UUID | None,
+    limit: int,
 ) -> Sequence[Delivery]:
     """An endpoint's deliveries, the newest first."""
     wanted = select(Delivery).where(Delivery.tenant_id == tenant_of(session), Delivery.endpoint_id == endpoint_id)
     if state is not None:
         wanted = wanted.where(Delivery.state == state.value)
+    if event_id is not None:
+        wanted = wanted.where(Delivery.event_id == event_id)
     if after is not None:
         wanted = wanted.where(Delivery.id < after)
     return (await session.scalars(wanted.order_by(Delivery.id.desc()).limit(limit))).all()

@@ -110,6 +110,8 @@ async def test_deliveries_attempts_retry_and_recovery(
     assert (len(rest["data"]), rest["has_more"]) == (1, False)
     assert (await alice.get(f"{address}/deliveries", params={"state": "delivered"})).json()["data"] == []
     assert (await alice.get(f"{address}/deliveries", params={"state": "leased"})).status_code == 422
+    of_event = (await alice.get(f"{address}/deliveries", params={"event": page["data"][0]["event_id"]})).json()
+    assert of_event["data"] == page["data"]
     one = f"/v1/deliveries/{rest['data'][0]['id']}"
     read = (await alice.get(one)).json()
     assert read["delivery"] == rest["data"][0]

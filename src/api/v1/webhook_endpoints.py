@@ -8,7 +8,7 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody, QueryParameter
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from api.fields import Instant
+from api.fields import ID, Instant, id_filter
 from api.pages import Page, PageOf
 from api.problems import problems
 from api.resources import Resources
@@ -52,6 +52,7 @@ Version = Annotated[
     str, Meta(min_length=10, max_length=10, description="Of the payloads, whatever the API does later.")
 ]
 TimeoutS = Annotated[int, Meta(ge=MIN_TIMEOUT_S, le=MAX_TIMEOUT_S)]
+EventFilter = Annotated[str | None, QueryParameter(pattern=ID, description="Only that of this event.")]
 StateFilter = Annotated[ShownState | None, QueryParameter(name="state")]
 
 
@@ -304,6 +305,7 @@ class WebhookEndpoints(Controller):
         page: NamedDependency[Page],
         endpoint_id: FromPath[str],
         in_state: StateFilter = None,
+        event: EventFilter = None,
     ) -> PageOf[DeliveryView]:
         """List an endpoint's deliveries, the newest first."""
         endpoint = await access.endpoint(session, ids.decode("whe", endpoint_id))
@@ -311,6 +313,7 @@ class WebhookEndpoints(Controller):
             session,
             endpoint.id,
             state=None if in_state is None else STORED[in_state],
+            event_id=id_filter(event, "event", "evt"),
             after=page.after_id(),
             limit=page.fetch,
         )
