@@ -51,9 +51,9 @@ def template() -> Generator[Path]:
 
 
 @pytest.fixture
-def place(request: pytest.FixtureRequest, template: Path) -> Generator[Place]:
+def place(request: pytest.FixtureRequest, template: Path, *, full: bool) -> Generator[Place]:
     """Servers of this test's own, durable as in production; the ends of all logs are shown when it fails."""
-    place = Place(lease_s=LEASE_S, template=template)
+    place = Place(lease_s=LEASE_S, template=template, forked=not full)
     try:
         place.start_servers()
         yield place

@@ -28,7 +28,7 @@ class Size(Struct, frozen=True):
     deaths: int  # of PostgreSQL
 
 
-SMALL: Final = Size(debtors=25, timed=1, deaths=1)
+SMALL: Final = Size(debtors=20, timed=1, deaths=1)
 FULL: Final = Size(debtors=200, timed=10, deaths=8)
 
 

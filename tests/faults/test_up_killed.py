@@ -102,7 +102,10 @@ async def child_dies(place: Place, child: Child) -> None:
 
 def is_ours(process: psutil.Process) -> bool:
     """A process of the product, not a server: those may wait for the next start."""
-    return any("cli" in word for word in process.cmdline())
+    try:
+        return any("cli" in word for word in process.cmdline())
+    except psutil.NoSuchProcess:
+        return False
 
 
 def nobody_tries(place: Place) -> list[str]:

@@ -53,7 +53,7 @@ async def at_desk(place: Place, database: Database, workers: int) -> AsyncGenera
 async def test_a_worker_that_is_told_to_stop_leaves_nothing_half_done(
     place: Place, stricken: Database, promises: Promises, *, full: bool
 ) -> None:
-    stops, debtors = 5 if full else 1, 80
+    stops, debtors = 5 if full else 1, 50
     took_s: list[float] = []
     held = attempts = left = 0
     async with at_desk(place, stricken, 1) as desk:
@@ -90,7 +90,7 @@ select coalesce(sum(attempts), 0) from (
 async def test_a_worker_that_stood_still_finds_its_work_done(
     place: Place, stricken: Database, promises: Promises, *, full: bool
 ) -> None:
-    pauses, debtors = 5 if full else 1, 80
+    pauses, debtors = 5 if full else 1, 50
     watch = Watch(stricken)
     async with at_desk(place, stricken, 2) as desk:
         stopped, other = desk.workers

@@ -26,6 +26,7 @@ from messaging.capture.ledger import Entry, read_ledger
 from storage.database import Database, Urls
 from storage.embedded import servers
 from storage.embedded.servers import Embedded
+from support.forking import Forked, fork
 from support.ledgers import Hook, read_hooks
 from workers.doorbell import at_socket
 
@@ -40,7 +41,7 @@ TAIL: Final = 4_000
 class Child:
     """One process of ours."""
 
-    def __init__(self, name: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    def __init__(self, name: str, process: subprocess.Popen[bytes] | Forked, log: Path) -> None:
         self.name, self.process, self.log = name, process, log
         self.began = time.monotonic()
 
@@ -67,7 +68,9 @@ class Child:
         if self.alive:
             self.go_on()
             self.kill()
-        if self.process.stdin is not None:
+        if isinstance(self.process, Forked):
+            self.process.close()
+        elif self.process.stdin is not None:
             self.process.stdin.close()
 
     def pause(self) -> None:
@@ -98,12 +101,12 @@ class Child:
 class Place:
     """A data folder of its own: the servers in it, used by the test too, and the processes around them."""
 
-    def __init__(self, *, lease_s: int, template: Path | None = None) -> None:
+    def __init__(self, *, lease_s: int, template: Path | None = None, forked: bool = False) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="relance-", dir="/tmp"))
         self.data_dir = self.folder / "data"
         if template is not None:  # a database that has been migrated: ten times as fast as making one
             subprocess.run(("cp", "-a", template, self.data_dir), check=True)
-        self.lease_s, self.port = lease_s, free_port()
+        self.lease_s, self.forked, self.port = lease_s, forked, free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.environment = {variable.name: "" for variable in settings.VARIABLES} | {
             "RELANCE_DATA_DIR": str(self.data_dir),
@@ -145,7 +148,14 @@ class Place:
 
     def relance(self, *command: str) -> Child:
         """Start `relance <command>`, which ends with us at the latest."""
-        return self._child(command[0], lambda log: supervising.start(command, environment=self.environment, output=log))
+        environment = self.environment | {supervising.CHILD: "1"}
+
+        def start(log: Path, output: IO[bytes]) -> subprocess.Popen[bytes] | Forked:
+            if self.forked:
+                return fork(command, environment, log)
+            return supervising.start(command, environment=environment, output=output)
+
+        return self._child(command[0], start)
 
     async def worker(self) -> Child:
         """A worker at work."""
@@ -198,18 +208,18 @@ class Place:
     def _python(self, name: str, words: Sequence[str], more: dict[str, str]) -> Child:
         paths = {"PYTHONPATH": f"{ROOT / 'src'}:{ROOT / 'tests'}"}
 
-        def start(log: IO[bytes]) -> subprocess.Popen[bytes]:
+        def start(_: Path, output: IO[bytes]) -> subprocess.Popen[bytes]:
             return subprocess.Popen(
-                [sys.executable, *words], stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True,
+                [sys.executable, *words], stdin=subprocess.PIPE, stdout=output, stderr=output, start_new_session=True,
                 env=os.environ | paths | more,
             )  # fmt: skip
 
         return self._child(name, start)
 
-    def _child(self, name: str, start: Callable[[IO[bytes]], subprocess.Popen[bytes]]) -> Child:
+    def _child(self, name: str, start: Callable[[Path, IO[bytes]], subprocess.Popen[bytes] | Forked]) -> Child:
         log = self.folder / f"{name}-{len(self.children)}.log"
         with log.open("ab") as output:
-            child = Child(log.stem, start(output), log)
+            child = Child(log.stem, start(log, output), log)
         self.children.append(child)
         return child
 
