@@ -15,6 +15,7 @@ from storage import relay
 from storage.database import Database
 from storage.events import emit
 from storage.session import Cause
+from support.receivers import Receiver
 from support.tenants import CAUSE, NOW
 from tenants.events import ApiKeyCreated
 from tenants.views import ApiKeyView
@@ -25,6 +26,7 @@ from webhooks.views import WebhookEndpointWithSecret
 
 LOOPBACK: Final = HttpSettings(allow_private=(network("127.0.0.0/8"),), allow_http=True)
 KNOWN: Final = (casework.events,)  # whose events are then in the catalogue
+MAKE_DUE: Final = "update app.delivery set run_at = clock_timestamp() where state = 'pending'"
 BACKFILL: Final = Cause(kind="command", id="test", backfill=True)
 
 
@@ -41,6 +43,13 @@ async def make_endpoint(
     new = NewWebhookEndpoint(url=url, types=types, include_backfill=include_backfill, timeout_s=timeout_s)
     async with database.tenant(tenant_id, CAUSE) as session:
         return await endpoints.create(session, new, NOW, ring=database.keys, http=LOOPBACK)
+
+
+async def connected(database: Database, tenant_id: UUID, receiver: Receiver, **more: Any) -> WebhookEndpointWithSecret:
+    """An endpoint at the receiver, which verifies with its secret."""
+    made = await make_endpoint(database, tenant_id, receiver.url(), **more)
+    receiver.secret = made.secret
+    return made
 
 
 async def make_events(
