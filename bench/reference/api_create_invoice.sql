@@ -56,19 +56,15 @@ update app.idempotency
 set status = 201, key_version = :version::bigint, sealed = decode(repeat('5a', 772), 'hex')
 where tenant_id = ('a0000000-0000-7000-8000-' || lpad(:place, 12, '0'))::uuid
   and caller = 'key_' || lpad(:place, 26, '0') and key = 'bench-' || :client_id || '-' || :n;
-insert into app.event
-  (tenant_id, id, type, object_id, sequence, debtor_id, invoice_id, placement_id, occurred_at, cause, backfill, payload,
-   subject_id, key_version, sealed)
-select * from unnest(
-  array[('a0000000-0000-7000-8000-' || lpad(:place, 12, '0'))::uuid], array[:event::uuid],
-  array['invoice.opened'::text], array[:invoice::uuid], array[1::bigint],
-  array[('d0000000-0000-7000-8000-' || lpad(:place, 12, '0'))::uuid], array[:invoice::uuid], array[null::uuid],
-  array[clock_timestamp()], array[:cause::text], array[false],
-  array[:head::text || 'B-' || :client_id || '-' || :n || :tail::text], array[null::uuid], array[null::bigint],
-  array[null::bytea]);
+with t0 as (
+  insert into app.event
+    (tenant_id, id, type, object_id, sequence, debtor_id, invoice_id, placement_id, occurred_at, cause, backfill,
+     payload, subject_id, key_version, sealed)
+  select ('a0000000-0000-7000-8000-' || lpad(:place, 12, '0'))::uuid, :event::uuid, 'invoice.opened', :invoice::uuid, 1,
+         ('d0000000-0000-7000-8000-' || lpad(:place, 12, '0'))::uuid, :invoice::uuid, null, clock_timestamp(),
+         :cause::text, false, :head::text || 'B-' || :client_id || '-' || :n || :tail::text, null, null, null
+)
 insert into app.reaction (tenant_id, id, consumer, event_id, object_id, sequence, state)
-select * from unnest(
-  array[('a0000000-0000-7000-8000-' || lpad(:place, 12, '0'))::uuid], array[uuidv7()],
-  array['dunning.reactions.enter'::text], array[:event::uuid], array[:invoice::uuid], array[1::bigint],
-  array['pending'::text]);
+select ('a0000000-0000-7000-8000-' || lpad(:place, 12, '0'))::uuid, uuidv7(), 'dunning.reactions.enter', :event::uuid,
+       :invoice::uuid, 1, 'pending';
 commit;

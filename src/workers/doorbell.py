@@ -17,6 +17,7 @@ from storage.queues import shard_of
 QUEUE: Final = "relance:doorbell"
 JOB: Final = "wake"
 TIMEOUT_S: Final = 0.2  # a bell that does not ring at once is not waited for
+GATHER_S: Final = 0.02  # what a busy process feeds within this time is rung once
 PAUSE_S: Final = 5.0  # how long nobody tries after it failed
 log: Final = logger("workers.doorbell")
 Redis = RedisSettings  # how the rest of the product names where Valkey is: arq is known here alone
@@ -64,17 +65,30 @@ class ArqDoorbell:
         self._settings, self._queue = settings, queue
         self._pool: ArqRedis | None = None
         self._quiet_until = 0.0
+        self._fed: set[tuple[str, int]] = set()
+        self._ringing: asyncio.Task[None] | None = None
 
     async def ring(self, queues: Iterable[str], tenant_id: UUID) -> None:
-        """Say which queues were fed; never raises, never waits long."""
-        loop = asyncio.get_running_loop()
+        """Say soon which queues were fed; never raises, and whoever has fed them does not wait for it."""
+        self._fed.update((name, shard_of(tenant_id)) for name in queues)
+        if self._ringing is None or self._ringing.done():
+            self._ringing = asyncio.get_running_loop().create_task(self._ring_soon())
+
+    async def _ring_soon(self) -> None:
+        while self._fed:
+            await asyncio.sleep(GATHER_S)
+            await self._ring_now()
+
+    async def _ring_now(self) -> None:
+        loop, fed = asyncio.get_running_loop(), sorted(self._fed)
+        self._fed.clear()
         if loop.time() < self._quiet_until:
             return
         try:
-            async with asyncio.timeout(TIMEOUT_S if self._pool else 5 * TIMEOUT_S):
-                pool = self._pool = self._pool or await self._connect()
-                for name in sorted(queues):
-                    await pool.enqueue_job(JOB, name, shard_of(tenant_id), _queue_name=self._queue)
+            for name, shard in fed:
+                async with asyncio.timeout(TIMEOUT_S if self._pool else 5 * TIMEOUT_S):
+                    pool = self._pool = self._pool or await self._connect()
+                    await pool.enqueue_job(JOB, name, shard, _queue_name=self._queue)
         except (TimeoutError, OSError, RedisError) as error:
             self._quiet_until = loop.time() + PAUSE_S
             self._pool = None
@@ -86,7 +100,12 @@ class ArqDoorbell:
         )
 
     async def close(self) -> None:
-        """Give the connection back."""
+        """Ring what is still to be rung, and give the connection back."""
+        if self._ringing is not None:
+            self._ringing.cancel()
+            await asyncio.gather(self._ringing, return_exceptions=True)
+        if self._fed:
+            await self._ring_now()
         if self._pool is not None:
             await self._pool.aclose()
             self._pool = None
