@@ -70,12 +70,12 @@ class Use:
         self.path = path
         self._descriptor = take(path, shared=True, limit_s=limit_s)
 
-    def end(self) -> bool:
-        """Give up the use; whether nobody else has one."""
+    def end(self, *, limit_s: float = 0.0) -> bool:
+        """Give up the use; whether nobody else has one, at the latest after the limit."""
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
-        alone = take(self.path)
+        alone = take(self.path, limit_s=limit_s)
         if alone is None:
             return False
         os.close(alone)

@@ -24,6 +24,7 @@ from storage.embedded.programs import Programs, find
 TURN_LIMIT_S: Final = 60.0
 UNRESPONSIVE_LIMIT_S: Final = 5.0
 USE_LIMIT_S: Final = 5.0
+FORKED_LIMIT_S: Final = 1.0  # a server that is just being forked holds our own lock until it is itself
 
 
 class Urls(Struct, frozen=True, kw_only=True):
@@ -78,7 +79,7 @@ def start(data_dir: Path, *, fsync: bool = True) -> Embedded:
             began = _start_postgres(place, who, programs, kept, fsync=fsync, lock=lock)
             began = _start_valkey(place, who, programs, kept, fsync=fsync) or began
         except BaseException:  # also Ctrl-C: what nobody uses must not stay behind
-            if use.end():
+            if use.end(limit_s=FORKED_LIMIT_S):
                 processes.end(_servers(place, who))
             raise
     return _embedded(place, kept, use, started=began)
