@@ -94,9 +94,9 @@ pick as (
   order by random() limit :tenants
 ),
 c as (
-  select x.tenant_id, x.id
+  select x.*
   from pick, lateral (
-    select q.tenant_id, q.id from {table} q
+    select q.tenant_id, q.id{order_columns} from {table} q
     where q.shard = :shard and q.tenant_id = pick.tenant_id and q.state = 'pending'
       and q.run_at <= (select clock_timestamp()) {ordered}
     order by q.run_at, q.id limit :rows
@@ -104,14 +104,14 @@ c as (
 )
 update {table} m
 set state = 'leased', lease_until = clock_timestamp() + :lease, fence = m.fence + 1, attempts = m.attempts + 1
-from c
+from {chosen} as c
 where m.tenant_id = c.tenant_id and m.id = c.id
 returning m.tenant_id, m.id, m.fence
 """
 
 _CLAIM_ONE_TENANT: Final = """
 with c as (
-  select q.tenant_id, q.id from {table} q
+  select q.tenant_id, q.id{order_columns} from {table} q
   where q.shard = :shard and q.tenant_id = cast(:only as uuid) and q.state = 'pending'
     and q.run_at <= (select clock_timestamp()) {ordered}
   order by q.run_at, q.id limit :rows
@@ -119,7 +119,7 @@ with c as (
 )
 update {table} m
 set state = 'leased', lease_until = clock_timestamp() + :lease, fence = m.fence + 1, attempts = m.attempts + 1
-from c
+from {chosen} as c
 where m.tenant_id = c.tenant_id and m.id = c.id
 returning m.tenant_id, m.id, m.fence
 """
@@ -134,6 +134,15 @@ and not exists (
   where e.tenant_id = q.tenant_id and e.consumer = q.consumer and e.object_id = q.object_id
     and (e.sequence, e.id) < (q.sequence, q.id)
     and (e.state <> 'pending' or (e.run_at, e.id) > (q.run_at, q.id)))
+"""
+
+_ORDER_COLUMNS: Final = ", q.consumer, q.object_id, q.sequence"
+# What is left out for that reason holds back in its turn what comes after it.
+_WITHOUT_GAPS: Final = """
+(select c.tenant_id, c.id from c where not exists (
+  select from {table} e
+  where e.tenant_id = c.tenant_id and e.consumer = c.consumer and e.object_id = c.object_id
+    and (e.sequence, e.id) < (c.sequence, c.id) and not exists (select from c x where x.id = e.id)))
 """
 
 _HAS_WORK: Final = """
@@ -172,8 +181,12 @@ def _statement(template: str, queue: Queue) -> TextClause:
     """Name the table in a template: names come from our own models, never from outside."""
     found = _STATEMENTS.get((template, queue.table))
     if found is None:
-        ordered = _IN_ORDER.replace("{table}", queue.table) if queue.ordered else ""
-        filled = template.replace("{table}", queue.table).replace("{ordered}", ordered)
+        filled = (
+            template.replace("{ordered}", _IN_ORDER if queue.ordered else "")
+            .replace("{order_columns}", _ORDER_COLUMNS if queue.ordered else "")
+            .replace("{chosen}", _WITHOUT_GAPS if queue.ordered else "c")
+            .replace("{table}", queue.table)
+        )
         found = _STATEMENTS[template, queue.table] = text(filled.replace("{shards}", str(SHARDS)))
     return found
 
