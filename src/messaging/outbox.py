@@ -5,7 +5,7 @@ The caller holds the debtors' locks, so that nobody dispatches a message while p
 
 from collections.abc import Sequence
 from datetime import date, datetime
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 from msgspec import Struct
@@ -16,7 +16,7 @@ from messaging.events import MessagePlanned
 from messaging.letters import MAX_LINES
 from messaging.models import Message, MessagePart, Purpose
 from messaging.views import MessageView
-from storage.bulk import insert_rows
+from storage.bulk import Rows, insert_tables
 from storage.events import Rung, emit
 from storage.gate import Part
 from storage.queues import Queue
@@ -65,15 +65,18 @@ async def plan(session: TenantSession, drafts: Sequence[Draft], now: datetime) -
     if others:
         rooms |= await _waiting(session, tenant_id, others)
     new = [draft for draft in _firsts(drafts) if draft.key in taken]
-    await _write(session, tenant_id, new, fresh, now)
     carried: list[tuple[UUID, Part]] = []
     for draft in drafts:
         room = rooms.get(draft.key)
         if room is not None:
             carried += [(room.message_id, part) for part in draft.parts[: room.left]]
             room.left -= min(room.left, len(draft.parts))
-    rows = [(tenant_id, message_id, part.part_id, part.debt_id) for message_id, part in carried]
-    await insert_rows(session, MessagePart, ("tenant_id", "message_id", "part_id", "debt_id"), rows)
+    parts = [(tenant_id, message_id, part.part_id, part.debt_id) for message_id, part in carried]
+    await insert_tables(session, _rows(tenant_id, new, fresh, now), Rows(MessagePart, _PART_COLUMNS, parts))
+    for draft in new:
+        emit(session, MessagePlanned(_planned(draft, fresh[draft.key], now), None, now))
+    if new:
+        memory(session, Rung).queues.add("message")
     return {part.part_id: message_id for message_id, part in carried}
 
 
@@ -113,21 +116,18 @@ _COLUMNS: Final = (
 )  # fmt: skip
 
 
-async def _write(
-    session: TenantSession, tenant_id: UUID, drafts: list[Draft], fresh: dict[str, UUID], now: datetime
-) -> None:
-    rows = [
+_PART_COLUMNS: Final = ("tenant_id", "message_id", "part_id", "debt_id")
+
+
+def _rows(tenant_id: UUID, drafts: list[Draft], fresh: dict[str, UUID], now: datetime) -> Rows:
+    rows: list[tuple[Any, ...]] = [  # Any: one value per column
         (
             tenant_id, fresh[draft.key], 1, draft.creditor_id, draft.debtor_id, draft.contact_id, draft.channel,
             draft.purpose.value, draft.contact_day, draft.level, now, "pending",
         )
         for draft in drafts
     ]  # fmt: skip
-    await insert_rows(session, Message, _COLUMNS, rows)
-    for draft in drafts:
-        emit(session, MessagePlanned(_planned(draft, fresh[draft.key], now), None, now))
-    if drafts:
-        memory(session, Rung).queues.add("message")
+    return Rows(Message, _COLUMNS, rows)
 
 
 def _planned(draft: Draft, message_id: UUID, now: datetime) -> MessageView:
