@@ -13,6 +13,7 @@ import receivables.events
 import tenants.advancing
 import tenants.events
 import webhooks.events
+import webhooks.recovery
 from casework.tasks import open_task
 from dunning.composing import DunningComposer
 from dunning.gating import DunningGate
@@ -22,7 +23,7 @@ from storage.encryption import KeyRing
 from storage.registry import Registry
 from storage.session import TenantSession
 
-MODULES = (casework.holds, dunning.planning, dunning.reactions, tenants.advancing)
+MODULES = (casework.holds, dunning.planning, dunning.reactions, tenants.advancing, webhooks.recovery)
 EVENTS = (  # imported so that the catalogue is whole in every process: a worker may emit what another module declares
     casework.events, dunning.events, messaging.events, receivables.events, tenants.events, webhooks.events,
 )  # fmt: skip
