@@ -22,7 +22,8 @@ from storage.gate import Gate, Part
 from storage.queues import MAX_ATTEMPTS, Claim, backoff, still_held
 from storage.session import TenantSession, tenant_of
 
-UNDELIVERABLE: Final = frozenset({"bad_address", "recipient_refused", "recipient_deferred"})  # said of the recipient, not of the mail
+# Said of the recipient, not of the mail.
+UNDELIVERABLE: Final = frozenset({"bad_address", "recipient_refused", "recipient_deferred"})
 OURS: Final = "internal_error"  # a message that we cannot even dispatch
 
 
