@@ -27,7 +27,7 @@ setup: .venv/dev.stamp ## Build .venv with everything (the other targets do what
 	done; echo 'Relance needs Python 3.11 or newer: make PYTHON=/path/to/python3.11' >&2; exit 1
 
 .venv/build.stamp: requirements/build.txt | .venv/bin/python
-	@echo 'setting up .venv'
+	@echo 'setting up .venv' >&2
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check --require-hashes -r $<
 	@touch $@
 
