@@ -9,11 +9,14 @@ import signal
 import sys
 from collections.abc import Mapping, Sequence
 from functools import cache
+from multiprocessing import forkserver
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerContext, ForkServerProcess
 from pathlib import Path
 from typing import Final
 
+ROOT: Final = Path(__file__).resolve().parents[2]
+HERE: Final = (ROOT / "src", ROOT / "tests")
 IMPORTED: Final = ["cli.commands", "cli.operating", "cli.applications", "uvicorn"]
 
 
@@ -62,6 +65,15 @@ def fork(command: Sequence[str], environment: Mapping[str, str], log: Path) -> F
 def _context() -> ForkServerContext:
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(IMPORTED)
+    before = os.environ.get("PYTHONPATH")
+    os.environ["PYTHONPATH"] = os.pathsep.join(map(str, HERE))  # what is imported is this checkout, installed or not
+    try:
+        forkserver.ensure_running()
+    finally:
+        if before is None:
+            del os.environ["PYTHONPATH"]
+        else:
+            os.environ["PYTHONPATH"] = before
     return context
 
 

@@ -26,11 +26,11 @@ from messaging.capture.ledger import Entry, read_ledger
 from storage.database import Database, Urls
 from storage.embedded import servers
 from storage.embedded.servers import Embedded
-from support.forking import Forked, fork
+from support.forking import HERE, Forked, fork
 from support.ledgers import Hook, read_hooks
 from workers.doorbell import at_socket
 
-ROOT: Final = Path(__file__).resolve().parents[2]
+PATHS: Final = {"PYTHONPATH": os.pathsep.join(map(str, HERE))}
 START_S: Final = 60.0  # of any process, on a machine that has other work
 END_S: Final = 25.0  # what a stop may take
 POLL_S: Final = 0.05
@@ -153,7 +153,7 @@ class Place:
         def start(log: Path, output: IO[bytes]) -> subprocess.Popen[bytes] | Forked:
             if self.forked:
                 return fork(command, environment, log)
-            return supervising.start(command, environment=environment, output=output)
+            return supervising.start(command, environment=environment | PATHS, output=output)
 
         return self._child(command[0], start)
 
@@ -206,12 +206,10 @@ class Place:
         shutil.rmtree(self.folder)
 
     def _python(self, name: str, words: Sequence[str], more: dict[str, str]) -> Child:
-        paths = {"PYTHONPATH": f"{ROOT / 'src'}:{ROOT / 'tests'}"}
-
         def start(_: Path, output: IO[bytes]) -> subprocess.Popen[bytes]:
             return subprocess.Popen(
                 [sys.executable, *words], stdin=subprocess.PIPE, stdout=output, stderr=output, start_new_session=True,
-                env=os.environ | paths | more,
+                env=os.environ | PATHS | more,
             )  # fmt: skip
 
         return self._child(name, start)
