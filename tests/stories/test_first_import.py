@@ -63,7 +63,7 @@ async def test_ten_years_of_invoices_say_nothing_and_the_next_ones_are_chased(en
     assert await tasks(database, tenant_id) == ["creditor_old_debts", "creditor_old_debts"]
 
     start = TODAY + timedelta(days=60)
-    dues = {f"NEW-{place}": start + timedelta(days=20 + place % 5) for place in range(NEW)}
+    dues = {f"NEW-{place}": start + timedelta(days=20 + place % 2) for place in range(NEW)}
     await import_all(
         database, tenant_id, [invoice(number, place, due) for place, (number, due) in enumerate(dues.items())]
     )
