@@ -29,7 +29,7 @@ class Size(Struct, frozen=True):
 
 
 SMALL: Final = Size(debtors=20, timed=1, deaths=1)
-FULL: Final = Size(debtors=200, timed=10, deaths=8)
+FULL: Final = Size(debtors=200, timed=10, deaths=5)
 
 
 class Scene(Struct, frozen=True):

@@ -67,7 +67,7 @@ async def test_what_was_up_is_up_again_after_a_kill(
     await stricken.close()
     place.leave_servers()
     references = list[str]()
-    for kill in range(3 if full else 1):
+    for kill in range(2 if full else 1):
         first = await up(place)
         everybody = family(place, first)
         references.append((await receive(client, tenant, f"before the kill {kill}")).id)
