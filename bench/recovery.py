@@ -1,21 +1,23 @@
 """`recovery`: SIGKILL a worker in the middle of its work; how long until what it had leased is worked on again?
 
 Two workers plan, send and deliver for many tenants. A kill is followed by a new worker, as a supervisor starts one.
-What the dead one held is what stays leased under the same fence; it is worked on again once it is settled or leased
-under a new one. In the end nothing may be missing: every course has its notice, every notice its message, every
-message an outcome, every event its delivery, and the receiver has seen each of them.
+What the dead one held is what stays under its fence with a lease that nobody renews; it is worked on again once it is
+leased under a new fence, or settled as unknown. In the end nothing may be missing: every course has its notice, every
+notice its message, every message an outcome, every event its delivery, and the receiver has seen each of them.
 """
 
 import asyncio
 import random
 import subprocess
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Collection
 from contextlib import asynccontextmanager
+from datetime import datetime
 from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
 import asyncpg
+from msgspec import Struct
 
 from bench import processes, seeding
 from bench.results import Result, middle
@@ -102,41 +104,56 @@ async def _feed(stage: Stage, name: str, sink: Sink) -> None:
     await seeding.debts(stage, name, tenants, each=INVOICES_EACH)
 
 
+Key = tuple[UUID, UUID]
+
+
+class Hold(Struct, frozen=True):
+    """How a row is held, or was before a sweep gave it back."""
+
+    state: str
+    fence: int
+    lease_until: datetime | None
+
+
 async def _kill(connection: "Connection", worker: subprocess.Popen[bytes]) -> float | None:
-    """Kill it and time how long it takes until everything that was leased then is worked on again."""
+    """Kill it and time how long it takes until what it had leased is worked on again; None where that was nothing."""
     start = time.perf_counter()
     worker.kill()
     worker.wait()
-    held = {queue: await _leased(connection, queue) for queue in QUEUES}
-    was_held = False
+    held = {queue: await _held(connection, queue, None) for queue in QUEUES}
+    resumed_s: float | None = None
     while any(held.values()):
         assert time.perf_counter() - start < LIMIT_S, f"still leased: {held}"
         await asyncio.sleep(POLL_S)
-        for queue, rows in held.items():
-            now = await _fences(connection, queue, rows)
-            was_held |= any(now.get(key, fence) > fence for key, fence in rows.items())
-            held[queue] = {key: fence for key, fence in rows.items() if now.get(key) == fence}
-    return time.perf_counter() - start if was_held else None
+        for queue, before in held.items():
+            now = await _held(connection, queue, before)
+            if any(_is_resumed(hold, now[key]) for key, hold in before.items() if key in now):
+                resumed_s = time.perf_counter() - start
+            held[queue] = {key: hold for key, hold in before.items() if key in now and _is_waiting(hold, now[key])}
+    return resumed_s
 
 
-async def _leased(connection: "Connection", queue: str) -> dict[tuple[UUID, UUID], int]:
+def _is_resumed(before: Hold, now: Hold) -> bool:
+    """Whether another worker has taken it up: leased it anew, or said that nobody knows what became of it."""
+    return now.fence > before.fence or now.state == "unknown"
+
+
+def _is_waiting(before: Hold, now: Hold) -> bool:
+    """Whether nobody has taken it since. One whose lease is renewed is in the hands of the worker that lives."""
+    return not _is_resumed(before, now) and now.lease_until in {before.lease_until, None}
+
+
+async def _held(connection: "Connection", queue: str, wanted: Collection[Key] | None) -> dict[Key, Hold]:
+    """What is leased now; or, of the rows asked for, those that are leased still or again, or wait."""
+    states = "('leased', 'dispatching')" if wanted is None else "('pending', 'leased', 'dispatching', 'unknown')"
     rows = await connection.fetch(
-        f"select tenant_id, id, fence from app.{queue} where state in ('leased', 'dispatching')"
+        f"select q.tenant_id, q.id, q.state, q.fence, q.lease_until from app.{queue} q where q.state in {states}"
+        " and ($1 or (q.tenant_id, q.id) in (select * from unnest($2::uuid[], $3::uuid[])))",
+        wanted is None,
+        [tenant_id for tenant_id, _ in wanted or ()],
+        [row_id for _, row_id in wanted or ()],
     )
-    return {(row["tenant_id"], row["id"]): row["fence"] for row in rows}
-
-
-async def _fences(
-    connection: "Connection", queue: str, rows: dict[tuple[UUID, UUID], int]
-) -> dict[tuple[UUID, UUID], int]:
-    """The fences of rows that still wait or are held; what is settled is absent."""
-    found = await connection.fetch(
-        f"select q.tenant_id, q.id, q.fence from app.{queue} q join unnest($1::uuid[], $2::uuid[]) as u(tenant_id, id)"
-        " on q.tenant_id = u.tenant_id and q.id = u.id where q.state in ('pending', 'leased', 'dispatching')",
-        [tenant_id for tenant_id, _ in rows],
-        [row_id for _, row_id in rows],
-    )
-    return {(row["tenant_id"], row["id"]): row["fence"] for row in found}
+    return {(row["tenant_id"], row["id"]): Hold(row["state"], row["fence"], row["lease_until"]) for row in rows}
 
 
 async def _until(connection: "Connection", question: str) -> None:

@@ -76,6 +76,10 @@ class _Receiver(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         self._parser.feed_data(data)
 
+    def _answer(self) -> None:
+        if not self._transport.is_closing():  # the caller may have been killed meanwhile
+            self._transport.write(_NOTHING)
+
     def on_message_begin(self) -> None:
         self._url, self._body = b"", b""
 
@@ -95,7 +99,7 @@ class _Receiver(asyncio.Protocol):
             counting.count += 1
             counting.checksum += zlib.crc32(self._body)
             if counting.delay_s:
-                asyncio.get_running_loop().call_later(counting.delay_s, self._transport.write, _NOTHING)
+                asyncio.get_running_loop().call_later(counting.delay_s, self._answer)
             else:
                 self._transport.write(_NOTHING)
             return

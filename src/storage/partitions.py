@@ -11,6 +11,7 @@ from storage.roles import APP, DISPATCHER, OWNER, PUMP
 
 PARTITIONED: Final = ("event", "message", "decision", "delivery", "delivery_attempt")
 AHEAD_MONTHS: Final = 3
+FEW_TENANTS: Final = "n_distinct = 20, n_distinct_inherited = 20"  # of a column `tenant_id`: see `expect_backlogs`
 _STRAY: Final = "select count(*) from (select 1 from app.{table}_default limit 1000) x"
 
 
@@ -74,6 +75,7 @@ def _ensure(connection: Connection, table: str, name: str, values: str) -> list[
         f"create policy tenant on app.{name} for all to {APP} using ({mine}) with check ({mine})",
         f"create policy owner on app.{name} for all to {OWNER} using (true) with check (true)",
         f"revoke all on app.{name} from {APP}, {DISPATCHER}, {PUMP}",
+        f"alter table app.{name} alter column tenant_id set ({FEW_TENANTS})",
     ):
         connection.exec_driver_sql(statement)
     return [name]

@@ -4,6 +4,7 @@ from datetime import timedelta
 from uuid import UUID
 
 import pytest
+from msgspec.structs import replace
 from sqlalchemy import Row, text
 
 from kernel import ids
@@ -26,6 +27,8 @@ from storage.queues import (
     sweep,
     table_of,
 )
+from storage.reactions import REACTIONS, ReactionRow
+from storage.session import QueueSession
 from support.marks import both_servers
 from support.tenants import CAUSE
 
@@ -243,3 +246,39 @@ def test_a_failure_waits_longer_each_time(server: object, attempts: int, seconds
 def test_a_queue_names_the_table_of_its_model(server: object) -> None:
     assert table_of(TickRow) == TICKS.table
     assert arrays_of([]) == {"tenants": [], "ids": [], "fences": []}
+
+
+BACKLOG = 5_000
+PAGES_A_ROW = 20  # a row is looked up in a few indexes: far from the backlog itself, which each row would else look at
+
+
+@pytest.mark.parametrize("queue", [TICKS, REACTIONS], ids=lambda queue: queue.name)
+async def test_a_backlog_costs_no_more_than_its_rows_whatever_the_statistics_say(
+    database: Database, queue: Queue
+) -> None:
+    tenant_id, alone = tenant_in(), tenant_in()
+    wide = replace(queue, per_tenant=200)
+    made = {TICKS: fill, REACTIONS: fill_reactions}[queue]
+    await made(database, alone, 1)
+    async with database.engine("owner").begin() as connection:  # as autovacuum does in a quiet hour
+        await connection.execute(text(f"analyze {queue.table}"))
+    await made(database, tenant_id, BACKLOG)
+    for only in (tenant_id, None):
+        async with database.queue() as session:
+            before = await pages_read(session, queue)
+            taken = await claim(session, wide, SHARD, limit=400, only=only)
+            assert len(taken) >= wide.per_tenant
+            assert await pages_read(session, queue) - before < BACKLOG * PAGES_A_ROW
+
+
+async def fill_reactions(database: Database, tenant_id: UUID, count: int) -> None:
+    columns = ("tenant_id", "id", "consumer", "object_id", "event_id", "sequence", "state")
+    rows = [(tenant_id, ids.new_id(), "probe", ids.new_id(), ids.new_id(), 1, "pending") for _ in range(count)]
+    async with database.tenant(tenant_id, CAUSE) as session:
+        await insert_rows(session, ReactionRow, columns, rows)
+
+
+async def pages_read(session: QueueSession, queue: Queue) -> int:
+    """How many pages of the table this transaction has looked at so far, the same one counted each time."""
+    question = text("select pg_stat_get_xact_blocks_fetched(cast(:table as regclass))")
+    return int((await session.execute(question, {"table": queue.table})).scalar_one())
