@@ -9,6 +9,7 @@ import uvloop
 from bench import api_create_invoice, dunning_plan, fair_claim, recovery, webhook_pump
 from bench.results import Result, held_names
 from bench.stage import Stage, stage
+from cli.processes import spare_collector
 
 Bench = Callable[..., Awaitable[Result]]
 BENCHES: dict[str, Bench] = {
@@ -28,6 +29,7 @@ def main() -> int:
     options = parser.parse_args()
     broken: list[str] = []
     with stage() as where:
+        spare_collector()  # as a worker does; the references have the good of it too
         for name in options.names or BENCHES:
             result = uvloop.run(_run(BENCHES[name], where, quick=options.quick))
             sys.stdout.write(result.line() + "\n")

@@ -10,11 +10,11 @@ import click
 import msgspec
 import uvloop
 
-from cli.processes import exit_on_sigterm, ignore_stops, on_stop, raise_file_limit
+from cli.processes import exit_on_sigterm, ignore_stops, on_stop, raise_file_limit, spare_collector
 from cli.settings import SettingInvalid, Settings, read
 from cli.supervising import end_with_parent, supervise
 from cli.world import Servers, open_database, open_engine, servers
-from runtime.logs import LogSettings, configure_logs, logger
+from runtime.logs import configure_logs, logger
 from storage.embedded import servers as embedded
 from storage.migrating import maintain as make_partitions
 from storage.migrating import migrate_now
@@ -63,6 +63,7 @@ async def _serve(settings: Settings, where: Servers) -> None:
         timeout_keep_alive=30,
         timeout_graceful_shutdown=20,
     )
+    spare_collector()
     try:
         await Server(config).serve()
     finally:
@@ -83,6 +84,7 @@ async def _work(settings: Settings, where: Servers) -> None:
     try:
         with on_stop(stopping.set):
             async with open_engine(settings, database, stopping) as engine:
+                spare_collector()
                 log.info("worker_started")
                 await work(engine, where.redis, stopping)
     finally:
@@ -92,7 +94,7 @@ async def _work(settings: Settings, where: Servers) -> None:
 def begin() -> Settings:
     """What comes first in every process that stays."""
     settings = read()
-    configure_logs(LogSettings())
+    configure_logs(settings.logs)
     raise_file_limit()
     exit_on_sigterm()
     end_with_parent()

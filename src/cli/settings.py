@@ -10,12 +10,14 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
+import msgspec
 from msgspec import Struct
 
 from kernel.errors import AppError
 from messaging.channels.email.settings import SmtpSettings
 from messaging.writing import SenderIdentity
 from runtime.egress import HttpSettings
+from runtime.logs import LogSettings
 
 
 class SettingInvalid(AppError):
@@ -56,6 +58,7 @@ VARIABLES: Final = (
     Variable("RELANCE_CAPTURE_SECRET", "", "The password of that capture server"),
     Variable("RELANCE_LEASE_S", "30", "How long a worker's lease lasts between renewals, in seconds"),
     Variable("RELANCE_ALLOW_PRIVATE", "", "Networks, comma-separated, that webhooks may reach though not public"),
+    Variable("RELANCE_LOG_LEVEL", "info", "debug, info, warning or error: the least that is written"),
     Variable("RELANCE_LOG_FORM", "auto", "json, console, or auto by the terminal"),
 )
 _DEFAULTS: Final = {variable.name: variable.default for variable in VARIABLES}
@@ -82,7 +85,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     capture_secret: str | None
     lease: timedelta
     http: HttpSettings
-    log_form: str
+    logs: LogSettings
 
     @property
     def embedded_database(self) -> bool:
@@ -120,7 +123,7 @@ def read(environment: Mapping[str, str] | None = None) -> Settings:
         capture_secret=values["RELANCE_CAPTURE_SECRET"] or None,
         lease=timedelta(seconds=_whole(values, "RELANCE_LEASE_S", 1, 3_600)),
         http=_http(values),
-        log_form=values["RELANCE_LOG_FORM"],
+        logs=_logs(values),
     )
 
 
@@ -150,6 +153,14 @@ def _smtp(values: Mapping[str, str]) -> SmtpSettings | None:
         )
     except ValueError as error:
         raise SettingInvalid(f"the SMTP settings do not fit together: {error}") from error
+
+
+def _logs(values: Mapping[str, str]) -> LogSettings:
+    asked = {"level": values["RELANCE_LOG_LEVEL"], "form": values["RELANCE_LOG_FORM"]}
+    try:
+        return msgspec.convert(asked, LogSettings)
+    except msgspec.ValidationError as error:
+        raise SettingInvalid(f"RELANCE_LOG_LEVEL and RELANCE_LOG_FORM: {error}") from error
 
 
 def _http(values: Mapping[str, str]) -> HttpSettings:
