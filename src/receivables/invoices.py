@@ -125,6 +125,7 @@ async def _insert(session: TenantSession, openings: Sequence[Opening], now: date
         "places": [line[2] for line in lines],
         "line_due_ons": [line[3] for line in lines],
         "line_amounts": [line[4] for line in lines],
+        "entry_ids": [ids.new_id() for _ in lines],
     }
     return set((await session.execute(_INSERT, values)).scalars())
 
@@ -134,7 +135,7 @@ _COLUMNS: Final = (
     "total_minor", "prepaid_minor", "purchase_order", "payment_terms", "direct_debit_on", "source", "source_rank",
 )  # fmt: skip
 # Creditor and debtor are joined, so that one that is missing (or another tenant's) leaves its invoice out instead of
-# breaking the transaction; the instalments follow what was written.
+# breaking the transaction; the instalments and their entries in the ledger follow what was written.
 _INSERT: Final = text("""
 with written as (
   insert into app.invoice
@@ -156,14 +157,23 @@ with written as (
   join app.debtor d on d.tenant_id = :tenant_id and d.id = u.debtor_id
   order by u.creditor_id, u.number, u.id
   on conflict do nothing
-  returning id, debtor_id
+  returning id, creditor_id, debtor_id, currency, issued_on
+), line as (
+  select l.id, l.entry_id, l.invoice_id, l.place, l.due_on, l.amount_minor, w.creditor_id, w.debtor_id, w.currency,
+         w.issued_on
+  from unnest(cast(:line_ids as uuid[]), cast(:entry_ids as uuid[]), cast(:line_invoice_ids as uuid[]),
+              cast(:places as bigint[]), cast(:line_due_ons as date[]), cast(:line_amounts as bigint[]))
+    as l(id, entry_id, invoice_id, place, due_on, amount_minor)
+  join written w on w.id = l.invoice_id
 ), lines as (
   insert into app.instalment (tenant_id, id, version, invoice_id, debtor_id, place, due_on, amount_minor, balance_minor)
-  select :tenant_id, l.id, 1, l.invoice_id, w.debtor_id, l.place, l.due_on, l.amount_minor, l.amount_minor
-  from unnest(cast(:line_ids as uuid[]), cast(:line_invoice_ids as uuid[]), cast(:places as bigint[]),
-              cast(:line_due_ons as date[]), cast(:line_amounts as bigint[]))
-    as l(id, invoice_id, place, due_on, amount_minor)
-  join written w on w.id = l.invoice_id
+  select :tenant_id, l.id, 1, l.invoice_id, l.debtor_id, l.place, l.due_on, l.amount_minor, l.amount_minor from line l
+), entries as (
+  insert into app.ledger_entry (tenant_id, id, kind, creditor_id, debtor_id, currency, amount_minor, invoice_id,
+                                instalment_id, due_on, effective_on, known_at)
+  select :tenant_id, l.entry_id, 'invoice_opened', l.creditor_id, l.debtor_id, l.currency, l.amount_minor, l.invoice_id,
+         l.id, l.due_on, l.issued_on, :known_at
+  from line l
 )
 select id from written
 """)

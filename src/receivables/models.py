@@ -2,6 +2,7 @@
 
 from datetime import date, datetime
 from enum import StrEnum
+from typing import Final
 from uuid import UUID
 
 from sqlalchemy import Boolean, CheckConstraint, Date, Index, LargeBinary, Text, text
@@ -44,6 +45,9 @@ class VoidReason(StrEnum):
     REPLACED = "replaced"
     GONE = "gone"  # from its source, which no longer knows it
     OTHER = "other"
+
+
+NEVER_WAS: Final = frozenset({VoidReason.DUPLICATE, VoidReason.ERROR})  # void from its issue day on, not from today
 
 
 class ReceiptState(StrEnum):

@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import or_, select
 
 from kernel import ids
-from receivables import access
+from receivables import access, ledger
 from receivables.errors import (
     AllocationMismatch,
     InstalmentNotFound,
@@ -26,6 +26,7 @@ from receivables.events import (
     ReceiptAllocated,
     ReceiptUnallocated,
 )
+from receivables.ledger import Entry
 from receivables.merges import roots_of
 from receivables.models import Allocation, CreditNote, DocumentState, Instalment, Invoice, Receipt, Reversal
 from receivables.views import AllocationView, CreditNoteView, InvoiceView, ReceiptView
@@ -55,6 +56,7 @@ class Posting:
         self.invoices: dict[UUID, Invoice] = {}
         self.instalments: dict[UUID, Instalment] = {}
         self.made: list[Allocation] = []
+        self.entries: list[Entry] = []
         self._lines: dict[UUID, list[Instalment]] = {}
         self._before: dict[UUID, InvoiceView] = {}
         self._sources: dict[UUID, tuple[Source, ReceiptView | CreditNoteView]] = {}
@@ -155,8 +157,10 @@ class Posting:
             self._sources[source.id] = source, view_of(source)
 
     async def write(self) -> None:
-        """Write the allocations; their source is in the database by now."""
+        """Write the allocations and the ledger's entries; their source is in the database by now."""
         await self.session.flush()
+        await ledger.write(self.session, self.entries)
+        self.entries.clear()
         rows = [[getattr(row, name) for name in _COLUMNS] for row in self.made]
         await insert_rows(self.session, Allocation, _COLUMNS, rows)
 

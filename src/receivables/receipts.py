@@ -1,6 +1,6 @@
 """Receipts: money that arrives, becomes final, or goes back. Their amounts never change."""
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Final
 from uuid import UUID
 
@@ -17,6 +17,7 @@ from receivables.drafts import NewReceipt, NewReversal
 from receivables.errors import ExternalIdTaken, ReceiptNotProvisional, ReceiptReversed
 from receivables.events import ReceiptFinalised, ReceiptRecorded
 from receivables.events import ReceiptReversed as WasReversed
+from receivables.ledger import Entry, EntryKind
 from receivables.locks import lock_debtors
 from receivables.models import Receipt, ReceiptState, Reversal
 from receivables.posting import Posting
@@ -61,6 +62,9 @@ async def record_receipt(session: TenantSession, new: NewReceipt, now: datetime)
     for instalment_id, amount_minor in parts:
         posting.settle(receipt, instalment_id, amount_minor, receipt.effective_on)
     posting.tell()
+    posting.entries.append(
+        _entry(receipt, EntryKind.RECEIPT_RECORDED, -receipt.amount_minor, receipt.effective_on, now)
+    )
     await _insert(session, receipt)
     await posting.write()
     return ReceiptView.of(receipt, None)
@@ -105,6 +109,7 @@ async def reverse(
     session.add(reversal)
     posting = Posting(session, now)
     await undo_all(posting, receipt, await active_of_source(session, receipt), day)
+    posting.entries.append(_entry(receipt, EntryKind.RECEIPT_REVERSED, reversal.amount_minor, day, now))
     receipt.state, receipt.unapplied_minor, receipt.version = ReceiptState.REVERSED, 0, receipt.version + 1
     after = ReceiptView.of(receipt, reversal)
     emit(session, WasReversed(after, before, now))
@@ -112,6 +117,13 @@ async def reverse(
     posting.tell()
     await posting.write()
     return after
+
+
+def _entry(receipt: Receipt, kind: EntryKind, amount_minor: int, day: date, now: datetime) -> Entry:
+    return Entry(
+        kind=kind, creditor_id=receipt.creditor_id, debtor_id=receipt.debtor_id, currency=receipt.currency,
+        amount_minor=amount_minor, receipt_id=receipt.id, effective_on=day, known_at=now,
+    )  # fmt: skip
 
 
 async def _insert(session: TenantSession, receipt: Receipt) -> None:
