@@ -7,6 +7,7 @@ on the due date itself nothing is late. The usual columns are not due, 1-30, 31-
 
 from bisect import bisect_left
 from enum import StrEnum
+from itertools import pairwise
 from typing import Final
 
 from msgspec import Struct
@@ -63,7 +64,7 @@ class Periods(Struct, frozen=True):
         """The columns for the world."""
         edges: list[int | None] = [None, *self.bounds, None]
         found: list[Period] = []
-        for before, last in zip(edges, edges[1:], strict=False):
+        for before, last in pairwise(edges):
             first = None if before is None else before + 1
             found.append(Period(code=_code(first, last), from_days=first, to_days=last))
         return tuple(found)
