@@ -139,5 +139,5 @@ async def test_up_that_is_stopped_while_it_starts_leaves_nothing(place: Place, *
         await asyncio.sleep(random.uniform(0, 0.3))
         child.ask()
         await until(lambda of=child: not of.alive, END_S, "relance up to stop")
-        assert child.process.returncode == 128 + signal.SIGTERM, child.tail()
+        assert child.process.returncode in {0, 128 + signal.SIGTERM}, child.tail()  # 0 once it was up
         assert left_behind(place) == []

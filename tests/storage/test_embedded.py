@@ -9,7 +9,6 @@ import stat
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -21,14 +20,11 @@ import psutil
 import pytest
 import redis
 
-from storage.embedded import processes, servers
-from storage.embedded import valkey as doorbell
+from storage.embedded import servers
 from storage.embedded.errors import DataDirTooLong, DataDirUnsafe, SecretsLost, ServerFailed
-from storage.embedded.layout import POSTGRES_SOCKET, VALKEY_SOCKET, layout
+from storage.embedded.layout import POSTGRES_SOCKET, VALKEY_SOCKET
 from storage.embedded.locks import within
-from storage.embedded.ownership import let_through, make_folder, runner
-from storage.embedded.passwords import load_or_make
-from storage.embedded.programs import find
+from storage.embedded.ownership import runner
 from storage.embedded.servers import Embedded, leave, start, status, stop
 
 ROOT = os.geteuid() == 0
@@ -255,22 +251,6 @@ def test_first_start_killed_half_way(data_dir: Path, milestone: str) -> None:
     processes = family(data_dir)
     assert leave(embedded)
     assert not living(processes)
-
-
-def test_one_that_is_just_being_started_is_ended_at_once(data_dir: Path) -> None:
-    place, who = layout(data_dir), runner()
-    place.data_dir.mkdir(mode=0o700, parents=True)
-    let_through(place.data_dir, who)
-    program = find(who, place.of("programs")).valkey
-    make_folder(place.of("run"), who)
-    server = doorbell.server(place, who)
-    doorbell.prepare(place, who, load_or_make(place), fsync=False)
-    for _ in range(10):  # it is not itself before its exec, and that takes a moment of chance
-        processes.launch(server, program)
-        began = time.monotonic()
-        processes.end([server])
-        assert time.monotonic() - began < processes.STOP_LIMIT_S / 2
-        assert not processes.is_alive(server)
 
 
 def test_stale_pid_files_name_a_stranger(data_dir: Path) -> None:
