@@ -19,12 +19,15 @@ from receivables.models import CreditNote, DueOnSource
 from receivables.rules import MAX_DUE_BEFORE_ISSUE, first_due, relaid
 
 LEDGER: Final = "csv"  # what an accounting tool exports: it states what is left to pay today, not on the day of issue
+BOOKS: Final = "fec"  # the entries of its accounts: documents with the money that settled them
+LEDGERS: Final = frozenset({LEDGER, BOOKS})
 MAX_READINGS: Final = 50  # of one document; beyond, the poorest are forgotten
 # How rich a source is. A full e-invoice is the document itself; a CSV is a listing of it; MINIMUM is an accounting
 # aid that its own standard does not call an invoice. What a program says through the API ranks above all (100).
 _RANKS: Final = {
     "facturx-extended": 80, "facturx-extended-ctc-fr": 80, "facturx-en16931": 80, "cii": 80, "ubl-invoice": 80,
-    "ubl-creditnote": 80, "facturx-basic": 70, "facturx-basicwl": 60, LEDGER: 50, "facturx": 45, "facturx-minimum": 40,
+    "ubl-creditnote": 80, "facturx-basic": 70, "facturx-basicwl": 60, LEDGER: 50, BOOKS: 48, "facturx": 45,
+    "facturx-minimum": 40,
 }  # fmt: skip
 _POOREST: Final = 40
 _DAY: Final = re.compile(r"(?<!\d)(?:(\d{1,2})[./-](\d{1,2})[./-](\d{4})|(\d{4})-(\d{2})-(\d{2}))(?!\d)", re.ASCII)
@@ -88,7 +91,7 @@ def reading_of(document: Document, *, allocated_minor: int = 0) -> Reading:
         issued_on=document.issued_on,
         total_minor=None if "total_missing" in document.warnings else document.total_minor,
         left_minor=document.amount_due_minor if document.amount_due_stated else None,
-        allocated_minor=allocated_minor if document.format == LEDGER else 0,
+        allocated_minor=allocated_minor if document.format in LEDGERS else 0,
         due_on=document.due_on if usable else None,
         instalments=tuple((part.due_on, part.amount_minor) for part in document.instalments) if usable else (),
         purchase_order=document.purchase_order if claims else None,

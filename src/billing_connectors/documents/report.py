@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from billing_connectors.documents.canonical import Document, DueOnSource, Kind, LegalId, Refusal
 
+Movement = Literal["receipt", "return"]  # of money, in the books of a year
 Status = Literal["imported", "updated", "unchanged", "rejected", "quarantined"]
 
 
@@ -17,7 +18,7 @@ class Verdict(Struct, frozen=True, kw_only=True):
     file: str
     status: Status
     reason: str | None
-    kind: Kind | None
+    kind: Kind | Movement | None
     number: str | None
     issued_on: date | None
     due_on: date | None
