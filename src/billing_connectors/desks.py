@@ -14,6 +14,7 @@ from billing_connectors.documents.canonical import Document, Refusal
 from billing_connectors.documents.confined import ConfinedReader
 from billing_connectors.documents.report import Verdict, judged, refused
 from billing_connectors.sellers import Creditors, seller_of
+from billing_connectors.terms import Agreed, with_terms
 from receivables.errors import IdentifierTaken
 from storage.blobs import PostgresBlobs
 from storage.encryption import KeyRing
@@ -40,6 +41,7 @@ class Desk(Struct, frozen=True, kw_only=True):
     reader: ConfinedReader
     mapping: CsvMapping
     creditor_id: UUID | None = None
+    agreed: Agreed = Agreed()  # said for these documents, before what their creditor states
 
 
 class Read(Struct, frozen=True):
@@ -50,7 +52,7 @@ class Read(Struct, frozen=True):
     said: bytes
 
 
-def item_of(read: Read, creditors: Creditors) -> Item:
+def item_of(desk: Desk, read: Read, creditors: Creditors) -> Item:
     """A document with its creditor, or refused because it has none."""
     seller = seller_of(read.document, creditors)
     item = Item(place=read.place, document=read.document, said=read.said)
@@ -58,6 +60,7 @@ def item_of(read: Read, creditors: Creditors) -> Item:
         item.settle("rejected", seller.reason)
         return item
     item.belong_to(seller.creditor_id)
+    item.document = with_terms(read.document, creditors.agreed(seller.creditor_id, desk.agreed))
     if seller.unchecked:
         item.warnings.append("seller_unchecked")
     return item

@@ -25,6 +25,7 @@ from billing_connectors.fec.parsing import looks_like_fec
 from billing_connectors.files import files_of, read_bounded
 from billing_connectors.recording import Origin
 from billing_connectors.sellers import load_creditors
+from billing_connectors.terms import Agreed
 from receivables.errors import IdentifierTaken
 from storage.blobs import MAX_BYTES, PostgresBlobs
 from storage.clocks import now_of
@@ -45,6 +46,7 @@ def desk_of(
     cause: Cause = COMMAND,
     creditor_id: UUID | None = None,
     mapping: str | CsvMapping | None = None,
+    agreed: Agreed | None = None,
 ) -> Desk:
     """A desk over a database. Raises UnknownMapping, BadMapping."""
     return Desk(
@@ -54,6 +56,7 @@ def desk_of(
         reader=reader,
         mapping=mapping if isinstance(mapping, CsvMapping) else find_mapping(mapping or DEFAULT_MAPPING),
         creditor_id=creditor_id,
+        agreed=agreed or Agreed(),
     )
 
 
@@ -184,7 +187,7 @@ async def _bring_in_once(
     async with desk.open() as session:
         await recording.serialise(session)
         creditors = await load_creditors(session, desk.creditor_id)
-        items = [item_of(one, creditors) for one in read]
+        items = [item_of(desk, one, creditors) for one in read]
         for item in items:
             _check_repeated(item, numbers)
         batch = Batch(session, desk.keys, await now_of(session), items)

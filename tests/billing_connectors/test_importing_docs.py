@@ -14,7 +14,8 @@ REASONS = re.compile(
     r'|_only\([^\n]*, "([a-z_]+)"\)'
 )
 WARNINGS = re.compile(
-    r'(?:warnings\.append|Match\(warning=|warnings=)[\[(]?"?([a-z_]+)"|Carried\([^\n]*\("([a-z_]+)",\)'
+    r'(?:warnings\.append|Match\(warning=|warnings=)[\[(]?"?([a-z_]+)"|warnings=\(\*\w+(?:\.warnings)?, "([a-z_]+)"\)'
+    r'|Carried\([^\n]*\("([a-z_]+)",\)'
     r'|yield "([a-z_]+)"$|^ {8,12}\("([a-z_]+)", [^"\n]+\),$',
     re.MULTILINE,
 )

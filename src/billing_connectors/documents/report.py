@@ -23,6 +23,7 @@ class Verdict(Struct, frozen=True, kw_only=True):
     issued_on: date | None
     due_on: date | None
     due_on_source: DueOnSource | None
+    due_on_computed: date | None  # from terms: `due_on` is only what a field of the document states
     currency: str | None
     total_minor: int | None
     amount_due_minor: int | None
@@ -42,6 +43,7 @@ def refused(file: str, refusal: Refusal) -> Verdict:
         issued_on=None,
         due_on=None,
         due_on_source=None,
+        due_on_computed=None,
         currency=None,
         total_minor=None,
         amount_due_minor=None,
@@ -64,6 +66,7 @@ def judged(
         issued_on=document.issued_on,
         due_on=document.due_on,
         due_on_source=document.due_on_source,
+        due_on_computed=document.due_on_computed,
         currency=document.currency,
         total_minor=document.total_minor,
         amount_due_minor=document.amount_due_minor,

@@ -112,7 +112,7 @@ async def _bring_in_once(desk: Desk, name: str, origin: Origin, part: _Part) -> 
         mine = {place: pieces[place] for place in part.places}
         carried = await find_carried(session, creditor_id, part.books, mine)
         items = {
-            place: item_of(_read(piece, part.books), creditors)
+            place: item_of(desk, _read(piece, part.books), creditors)
             for place, piece in mine.items()
             if piece.kind in _DOCUMENTS and place not in carried
         }
@@ -162,6 +162,7 @@ def _judged(name: str, piece: Piece, outcome: Outcome, part: _Part) -> Judged:
         issued_on=piece.day,
         due_on=None,
         due_on_source="none",
+        due_on_computed=None,
         currency=piece.currency,
         total_minor=piece.amount_minor,
         amount_due_minor=piece.left_minor,

@@ -32,6 +32,7 @@ from receivables.rules import MAX_REFERENCE
 from storage.session import tenant_of
 
 MAX_RECEIPTS: Final = 50_000  # of a chunk's debtors that may be the same money
+RETURNED: Final = "returned_in_books"
 SAME_MONEY: Final = timedelta(days=5)  # between the bank's day and the books'
 _LINK: Final = "receipt"
 _RETURN: Final = "return"
@@ -262,7 +263,7 @@ class _Till:
         if self._pieces[target].kind == "receipt":
             row = await access.receipt(self._session, object_id, lock=True)
             if row.state is not ReceiptState.REVERSED:
-                why = NewReversal(reason="returned_in_books", effective_on=piece.day)
+                why = NewReversal(reason=RETURNED, effective_on=piece.day)
                 await reverse(self._session, object_id, why, self._batch.now)
             return
         note = await access.credit_note(self._session, object_id, lock=True)

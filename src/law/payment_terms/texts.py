@@ -83,6 +83,7 @@ _PREPAID: Final = re.compile(
     r"\bprepaid|\b(?:paid|payment|payable) in advance|\b(?:paye|payable|paiement|reglement)e? d'avance|"
     r"\bvor(?:aus)?kasse"
 )
+_NUMBER: Final = re.compile(r"\d")
 _LEFT_OVER: Final = re.compile(
     rf"{DAYS}|{DATE}|%|\b(?:mois|months?|monate?n?|semaines?|weeks?|wochen?|eom|fdm|monatsende)\b|\ble \d{{1,2}}\b|"
     r"\d+ ?/ ?\d+|\b\d{1,3}\s*(?:ou|or|oder|to|a|-)(?=\s|$)"
@@ -95,6 +96,7 @@ class Reading(Struct, frozen=True):
     terms: Terms | None = None
     discount: Discount | None = None
     needs_eom_reading: bool = False
+    is_silent: bool = False  # nothing in it could be a term
 
 
 class _Ambiguous(Exception):
@@ -114,7 +116,9 @@ def read_text(text: str | None, eom_reading: EomReading | None = None) -> Readin
     True
     """
     left = _tidied(text or "")
-    if not left or _DEBITED.search(left):
+    if not any(each.search(left) for each in (_NUMBER, _RECEIPT, _PREPAID, _EOM_ALONE)):
+        return Reading(is_silent=True)
+    if _DEBITED.search(left):
         return Reading()
     try:
         discount, left = take_discounts(left)
