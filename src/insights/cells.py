@@ -191,7 +191,7 @@ _COUNTED: Final[Mapping[Basis, str]] = {Basis.DUE_DATE: "e.due_on", Basis.INVOIC
 # By the due date it is what the periods after the first hold.
 _LATE: Final[Mapping[Basis, str]] = {
     Basis.DUE_DATE: "cast(case when p.place > 0 then sum(p.open_minor) else 0 end as bigint)",
-    Basis.INVOICE_DATE: "cast(coalesce(sum(p.open_minor) filter (where p.late), 0) as bigint)",
+    Basis.INVOICE_DATE: "cast(coalesce(sum(p.open_minor) filter (where p.late and p.place >= -1), 0) as bigint)",
 }
 # What one row stands for. Netting looks at each debtor's account with each creditor, so it sums by both first.
 _KEYS: Final[Mapping[GroupBy, str]] = {GroupBy.CREDITOR: "p.creditor_id", GroupBy.CURRENCY: "p.currency"}
@@ -218,15 +218,15 @@ with recursive changed as (
   ) s
 ), part as (
   select e.debtor_id, e.creditor_id, e.currency,
-         case when e.instalment_id is not null then <place> when e.credit_note_id is not null then -3 else -2 end
-           as place,
-         case when e.kind = 'invoice_opened' then greatest(e.amount_minor - coalesce(s.all_minor, 0), 0) else 0 end
-           as open_minor,
+         case when e.instalment_id is not null then <place> when e.credit_note_id is not null then -3
+              when e.charge_id is not null then -4 else -2 end as place,
+         case when e.kind = 'invoice_opened' then greatest(e.amount_minor - coalesce(s.all_minor, 0), 0)
+              when e.charge_id is not null then e.amount_minor else 0 end as open_minor,
          e.due_on < <day> as late, e.amount_minor as entered_minor, s.by_credit_minor
   from app.ledger_entry e
   left join (
     select a.instalment_id, <spent> from app.allocation a
-    where a.tenant_id = :tenant_id and <allocation seen>
+    where a.tenant_id = :tenant_id and a.instalment_id is not null and <allocation seen>
     group by a.instalment_id
   ) s on s.instalment_id = e.instalment_id and e.kind = 'invoice_opened'
   where e.tenant_id = :tenant_id and <entry seen><narrowed>
@@ -242,6 +242,12 @@ with recursive changed as (
            first_on as effective_on, all_minor, by_credit_minor
     from settled where first_minor is not null
   ) e
+  union all -- charges, which are settled by allocations of their own
+  select e.debtor_id, e.creditor_id, e.currency, -4, -a.amount_minor, false, 0,
+         case when a.credit_note_id is not null then a.amount_minor end
+  from app.allocation a join app.charge e on e.tenant_id = :tenant_id and e.id = a.charge_id
+  where a.tenant_id = :tenant_id and a.charge_id is not null and <entry seen><narrowed>
+    and a.effective_on <= <day> and a.known_at <= :known_at
 )<roots>, cell as materialized (
   select <keys>, p.currency, p.place,
          cast(sum(p.open_minor) as bigint) as open_minor, <late> as late_minor,

@@ -14,19 +14,22 @@ from receivables.changes import copy_to, draft_of, expect, flush, named
 from receivables.drafts import InvoiceChange, Line, NewInvoice
 from receivables.errors import AmountBelowAllocated, ExternalIdTaken, InvoiceNotOpen
 from receivables.events import InvoiceUpdated, InvoiceVoided
-from receivables.ledger import Entry, EntryKind
+from receivables.ledger import Entry, EntryKind, WriteOff
 from receivables.locks import lock_debtors
 from receivables.models import NEVER_WAS, DocumentState, Instalment, Invoice, VoidReason
 from receivables.outcomes import Outcome
 from receivables.posting import Posting, payment_event
 from receivables.rules import revised
+from receivables.taxes import ExchangeRate, taxes_read, taxes_written
 from receivables.views import InvoiceView
+from receivables.writing_off import end_write_off
 from storage.events import emit
 from storage.session import TenantSession
 
 _COLUMNS: Final = (
     "external_id", "issued_on", "due_on", "due_on_source", "total_minor", "prepaid_minor", "purchase_order",
-    "payment_terms", "direct_debit_on", "source", "source_rank",
+    "payment_terms", "direct_debit_on", "contract", "project", "delivery_note", "buyer_reference", "source",
+    "source_rank",
 )  # fmt: skip
 _REFUSALS: Final = {"uq_invoice_external_id": ExternalIdTaken}
 
@@ -75,8 +78,27 @@ async def correct_loaded(posting: Posting, changes: Mapping[UUID, InvoiceChange]
 def draft_from(row: Invoice, lines: Sequence[Instalment]) -> NewInvoice:
     """A known invoice in the form in which it could have been handed in."""
     last = max((line.place for line in lines if line.amount_minor), default=1)
-    shown = tuple(Line(amount_minor=line.amount_minor, due_on=line.due_on) for line in lines if line.place <= last)
-    return draft_of(NewInvoice, row, instalments=shown)
+    shown = tuple(_shown(line) for line in lines if line.place <= last)
+    rate = ExchangeRate.of(row.reporting_currency, row.exchange_rate, row.exchange_rate_on)
+    return draft_of(NewInvoice, row, instalments=shown, taxes=taxes_read(row.taxes), exchange_rate=rate)
+
+
+def _shown(line: Instalment) -> Line:
+    return Line(
+        amount_minor=line.amount_minor,
+        due_on=line.due_on,
+        discount_minor=line.discount_minor,
+        discount_until=line.discount_until,
+    )
+
+
+def _copy(row: Invoice, new: NewInvoice) -> None:
+    copy_to(row, new, _COLUMNS)
+    row.taxes = taxes_written(new.taxes)
+    rate = new.exchange_rate
+    row.reporting_currency = None if rate is None else rate.currency
+    row.exchange_rate = None if rate is None else rate.rate
+    row.exchange_rate_on = None if rate is None else rate.on
 
 
 def _correct(posting: Posting, invoice_id: UUID, change: InvoiceChange) -> Outcome[InvoiceView]:
@@ -88,7 +110,7 @@ def _correct(posting: Posting, invoice_id: UUID, change: InvoiceChange) -> Outco
         _lay(posting, row, new)
     except AppError as error:
         return Outcome("refused", error=error)
-    copy_to(row, new, _COLUMNS)
+    _copy(row, new)
     if posting.view(invoice_id) == before:
         return Outcome("unchanged", before)
     row.version += 1
@@ -117,10 +139,13 @@ def _lay(posting: Posting, row: Invoice, draft: NewInvoice) -> None:
         line.amount_minor = 0 if new is None else new.amount_minor
         line.balance_minor = line.amount_minor - settled_minor
         line.due_on = line.due_on if new is None else new.due_on
+        line.discount_minor = None if new is None else new.discount_minor
+        line.discount_until = None if new is None else new.discount_until
     for place, new in wanted.items():
         added = Instalment(
             tenant_id=row.tenant_id, id=ids.new_id(), version=1, invoice_id=row.id, debtor_id=row.debtor_id,
             place=place, due_on=new.due_on, amount_minor=new.amount_minor, balance_minor=new.amount_minor,
+            discount_minor=new.discount_minor, discount_until=new.discount_until,
         )  # fmt: skip
         kept.append(added)
         posting.session.add(added)
@@ -172,8 +197,10 @@ async def void_invoice(
     sources = await sources_of(session, standing)
     day = row.issued_on if reason in NEVER_WAS else max(day_of(now, creditor.zone), row.issued_on)
     for source in sources.values():
-        mine = [each for each in standing if source.id in {each.receipt_id, each.credit_note_id}]
+        mine = [each for each in standing if source.id in {each.receipt_id, each.credit_note_id, each.write_off_id}]
         await undo_all(posting, source, mine, day)
+        if isinstance(source, WriteOff):
+            end_write_off(posting, source, day)
     for line in posting.lines_of(invoice_id):
         line.balance_minor = 0
         if line.amount_minor:

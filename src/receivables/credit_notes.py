@@ -28,7 +28,7 @@ from receivables.models import NEVER_WAS, CreditNote, DocumentState, VoidReason
 from receivables.outcomes import Outcome
 from receivables.posting import Posting
 from receivables.rules import checked_credit_note, oldest_first, same_year
-from receivables.sharing import parts_for
+from receivables.sharing import parts_for, rule_of
 from receivables.views import CreditNoteView
 from storage.events import emit
 from storage.session import TenantSession, tenant_of
@@ -217,11 +217,13 @@ async def _settle(
     for draft in wanted:
         note = notes[draft.id]
         if draft.new.allocations:
-            parts = await parts_for(posting, note, roots[note.debtor_id], draft.new.allocations)
+            rule = await rule_of(session, note.creditor_id, draft.new.allocations)
+            parts = await parts_for(posting, note, roots[note.debtor_id], draft.new.allocations, rule)
         else:
+            rule = None
             parts = _parts_of_preceding(posting, note, named_invoices.get(draft.id), roots)
-        for instalment_id, amount_minor in parts:
-            posting.settle(note, instalment_id, amount_minor, note.issued_on)
+        for target_id, amount_minor in parts:
+            posting.settle(note, target_id, amount_minor, note.issued_on, rule=rule)
     posting.tell()
     await posting.write()
     return {note.id: CreditNoteView.of(note) for note in notes.values()}

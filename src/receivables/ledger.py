@@ -13,11 +13,11 @@ from typing import Final
 from uuid import UUID
 
 from msgspec import Struct
-from sqlalchemy import CheckConstraint, Date, Index, func
+from sqlalchemy import CheckConstraint, Date, Index, func, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from kernel import ids
-from storage.base import Base, TextEnum, belongs_to, one_of
+from storage.base import Base, TenantRow, TextEnum, belongs_to, money, one_of
 from storage.bulk import insert_rows
 from storage.session import TenantSession, tenant_of
 
@@ -39,6 +39,101 @@ class EntryKind(StrEnum):
     WRITE_OFF_REVERSED = "write_off_reversed"
 
 
+class ChargeKind(StrEnum):
+    """What is owed besides what was billed."""
+
+    INTEREST = "interest"
+    COMPENSATION = "compensation"  # a flat sum for the costs of recovery
+    FEE = "fee"
+    COST = "cost"
+
+
+class WriteOffReason(StrEnum):
+    """Why a debt is given up."""
+
+    BAD_DEBT = "bad_debt"
+    INSOLVENCY = "insolvency"
+    SMALL_DIFFERENCE = "small_difference"
+    DISCOUNT = "discount"  # taken by paying early
+    BANK_FEE = "bank_fee"
+    TAX_WITHHELD = "tax_withheld"
+    GOODWILL = "goodwill"
+    TIME_BARRED = "time_barred"
+    OTHER = "other"
+
+
+class Standing(StrEnum):
+    """Whether something still counts."""
+
+    STANDING = "standing"
+    REVERSED = "reversed"
+
+
+class WriteOff(TenantRow, Base):
+    """A debt, or part of one, that is given up; it settles instalments by allocations. Its amount never changes."""
+
+    __tablename__ = "write_off"
+    __table_args__ = (
+        belongs_to("creditor"),
+        belongs_to("debtor"),
+        belongs_to("invoice"),
+        belongs_to("instalment"),
+        belongs_to("receipt"),
+        one_of("reason", WriteOffReason),
+        one_of("state", Standing),
+        money("amount_minor", 1),
+        Index("ix_write_off_invoice", "tenant_id", "invoice_id"),
+        Index("ix_write_off_debtor", "tenant_id", "debtor_id", "id"),
+        Index("ix_write_off_receipt", "tenant_id", "receipt_id", postgresql_where=text("receipt_id is not null")),
+    )
+
+    creditor_id: Mapped[UUID]
+    debtor_id: Mapped[UUID]
+    invoice_id: Mapped[UUID]
+    instalment_id: Mapped[UUID | None]  # null: over the invoice's instalments
+    receipt_id: Mapped[UUID | None]  # the payment in time that has earned a discount
+    currency: Mapped[str]
+    amount_minor: Mapped[int]
+    reason: Mapped[WriteOffReason] = mapped_column(TextEnum(WriteOffReason))
+    note: Mapped[str | None]
+    state: Mapped[Standing] = mapped_column(TextEnum(Standing))
+    effective_on: Mapped[date] = mapped_column(Date)
+    known_at: Mapped[datetime]
+
+
+class Charge(TenantRow, Base):
+    """Interest, compensation, a fee or a cost: a line of its own, never part of an invoice's balance."""
+
+    __tablename__ = "charge"
+    __table_args__ = (
+        belongs_to("creditor"),
+        belongs_to("debtor"),
+        belongs_to("invoice"),
+        one_of("kind", ChargeKind),
+        money("amount_minor", 1),
+        money("waived_minor"),
+        money("balance_minor"),
+        Index("ix_charge_debtor", "tenant_id", "debtor_id", "id"),
+        Index("ix_charge_invoice", "tenant_id", "invoice_id", postgresql_where=text("invoice_id is not null")),
+        Index("uq_charge_external_id", "tenant_id", "external_id", unique=True),
+    )
+
+    creditor_id: Mapped[UUID]
+    debtor_id: Mapped[UUID]
+    invoice_id: Mapped[UUID | None]  # null: owed by the debtor, for no invoice
+    external_id: Mapped[str | None]
+    kind: Mapped[ChargeKind] = mapped_column(TextEnum(ChargeKind))
+    description: Mapped[str | None]
+    currency: Mapped[str]
+    amount_minor: Mapped[int]
+    waived_minor: Mapped[int]
+    waive_reason: Mapped[str | None]
+    balance_minor: Mapped[int]  # derived
+    due_on: Mapped[date] = mapped_column(Date)
+    effective_on: Mapped[date] = mapped_column(Date)
+    known_at: Mapped[datetime]
+
+
 class LedgerEntry(Base):
     """One change of what a debtor owes a creditor. Append-only."""
 
@@ -50,6 +145,8 @@ class LedgerEntry(Base):
         belongs_to("instalment"),
         belongs_to("credit_note"),
         belongs_to("receipt"),
+        belongs_to("charge"),
+        belongs_to("write_off"),
         one_of("kind", EntryKind),
         CheckConstraint("abs(amount_minor) <= 9007199254740991", name="amount_bounds"),
         Index("ix_ledger_entry_debtor", "tenant_id", "debtor_id", "id"),
@@ -67,6 +164,8 @@ class LedgerEntry(Base):
     instalment_id: Mapped[UUID | None]
     credit_note_id: Mapped[UUID | None]
     receipt_id: Mapped[UUID | None]
+    charge_id: Mapped[UUID | None]
+    write_off_id: Mapped[UUID | None]
     due_on: Mapped[date | None] = mapped_column(Date)  # of the instalment, as known from this entry on
     effective_on: Mapped[date] = mapped_column(Date)
     known_at: Mapped[datetime]
@@ -87,6 +186,8 @@ class Entry(Struct, frozen=True, kw_only=True):
     instalment_id: UUID | None = None
     credit_note_id: UUID | None = None
     receipt_id: UUID | None = None
+    charge_id: UUID | None = None
+    write_off_id: UUID | None = None
     due_on: date | None = None
 
 

@@ -67,6 +67,25 @@ with line as (
   left join lateral (select sum(x.amount_minor) from app.allocation x
                      where x.tenant_id = r.tenant_id and x.receipt_id = r.id) a on true
   where r.tenant_id = :tenant_id and r.debtor_id = any(cast(:debtors as uuid[]))
+), charge as (
+  select c.id, c.creditor_id, c.currency, c.balance_minor as cached, c.amount_minor - c.waived_minor as documented,
+         coalesce(e.sum, 0) as entered, coalesce(e.sum, 0) - coalesce(a.sum, 0) as recomputed
+  from app.charge c
+  left join lateral (select sum(x.amount_minor) from app.ledger_entry x
+                     where x.tenant_id = c.tenant_id and x.debtor_id = c.debtor_id and x.charge_id = c.id) e on true
+  left join lateral (select sum(x.amount_minor) from app.allocation x
+                     where x.tenant_id = c.tenant_id and x.charge_id = c.id) a on true
+  where c.tenant_id = :tenant_id and c.debtor_id = any(cast(:debtors as uuid[]))
+), given_up as (
+  select w.id, case when w.state = 'standing' then w.amount_minor else 0 end as documented,
+         -coalesce(e.sum, 0) as entered, coalesce(a.sum, 0) as settled
+  from app.write_off w
+  left join lateral (select sum(x.amount_minor) from app.ledger_entry x
+                     where x.tenant_id = w.tenant_id and x.invoice_id = w.invoice_id and x.write_off_id = w.id) e
+    on true
+  left join lateral (select sum(x.amount_minor) from app.allocation x
+                     where x.tenant_id = w.tenant_id and x.write_off_id = w.id) a on true
+  where w.tenant_id = :tenant_id and w.debtor_id = any(cast(:debtors as uuid[]))
 ), balance as (
   select 'ins' as prefix, id, cached, recomputed from line
   union all
@@ -92,11 +111,20 @@ with line as (
   union all
   select 'rcp', id, documented, entered from cash
   union all
+  select 'chg', id, cached, recomputed from charge
+  union all
+  select 'chg', id, documented, entered from charge
+  union all
+  select 'wof', id, documented, entered from given_up
+  union all
+  select 'wof', id, documented, settled from given_up
+  union all
   select 'crd', e.creditor_id, coalesce(o.sum, 0), e.sum
   from (select x.creditor_id, x.currency, sum(x.amount_minor) from app.ledger_entry x
         where x.tenant_id = :tenant_id and x.debtor_id = any(cast(:debtors as uuid[])) group by 1, 2) e
   left join (select creditor_id, currency, sum(cached)
              from (select creditor_id, currency, cached from line
+                   union all select creditor_id, currency, cached from charge
                    union all select creditor_id, currency, -cached from note
                    union all select creditor_id, currency, -cached from cash) part
              group by 1, 2) o using (creditor_id, currency)
