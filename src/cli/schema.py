@@ -7,6 +7,7 @@ import casework.models
 import dunning.models
 import messaging.models
 import receivables.models
+import receivables.party_models
 import storage.access_log
 import storage.blobs
 import storage.clocks
@@ -22,8 +23,8 @@ from storage.base import Base
 
 MODULES = (
     billing_connectors.models, casework.models, dunning.models, messaging.models, receivables.models,
-    storage.access_log, storage.blobs, storage.clocks, storage.encryption, storage.events, storage.idempotency,
-    storage.jobs, storage.reactions, storage.relay, tenants.models, webhooks.models,
+    receivables.party_models, storage.access_log, storage.blobs, storage.clocks, storage.encryption, storage.events,
+    storage.idempotency, storage.jobs, storage.reactions, storage.relay, tenants.models, webhooks.models,
 )  # fmt: skip
 
 metadata = Base.metadata
