@@ -10,6 +10,7 @@ import dunning.planning
 import dunning.reactions
 import messaging.events
 import receivables.events
+import receivables.reactions
 import tenants.advancing
 import tenants.events
 import webhooks.events
@@ -23,7 +24,9 @@ from storage.encryption import KeyRing
 from storage.registry import Registry
 from storage.session import TenantSession
 
-MODULES = (casework.holds, dunning.planning, dunning.reactions, tenants.advancing, webhooks.recovery)
+MODULES = (
+    casework.holds, dunning.planning, dunning.reactions, receivables.reactions, tenants.advancing, webhooks.recovery,
+)  # fmt: skip
 EVENTS = (  # imported so that the catalogue is whole in every process: a worker may emit what another module declares
     casework.events, dunning.events, messaging.events, receivables.events, tenants.events, webhooks.events,
 )  # fmt: skip

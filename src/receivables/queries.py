@@ -107,19 +107,14 @@ async def creditors(
         Creditor.tenant_id == tenant_of(session), *_is(Creditor.external_id, external_id)
     )
     rows = list(await session.scalars(_newest(statement, Creditor.id, after=after, limit=limit)))
-    return await _creditor_views(session, rows)
+    return await access.creditor_views(session, rows)
 
 
 async def creditors_by_id(session: TenantSession, creditor_ids: Iterable[UUID]) -> list[CreditorView]:
     """These creditors, for an answer that names them."""
     wanted = list(creditor_ids)
     statement = select(Creditor).where(Creditor.tenant_id == tenant_of(session), Creditor.id.in_(wanted))
-    return await _creditor_views(session, list(await session.scalars(statement)))  # bounded: by the ids asked for
-
-
-async def _creditor_views(session: TenantSession, rows: Sequence[Creditor]) -> list[CreditorView]:
-    held = await identifiers.held_by(session, identifiers.CREDITORS, [row.id for row in rows])
-    return [CreditorView.of(row, held[row.id]) for row in rows]
+    return await access.creditor_views(session, list(await session.scalars(statement)))  # bounded: by the ids asked for
 
 
 async def debtors(
@@ -141,14 +136,14 @@ async def debtors(
         )
         statement = statement.where(holds)
     rows = list(await session.scalars(_newest(statement, Debtor.id, after=after, limit=limit)))
-    return await _debtor_views(session, rows)
+    return await access.debtor_views(session, rows)
 
 
 async def debtors_by_id(session: TenantSession, debtor_ids: Iterable[UUID]) -> list[DebtorView]:
     """These debtors, for an answer that names them."""
     wanted = list(debtor_ids)
     statement = select(Debtor).where(Debtor.tenant_id == tenant_of(session), Debtor.id.in_(wanted))
-    return await _debtor_views(session, list(await session.scalars(statement)))  # bounded: by the ids asked for
+    return await access.debtor_views(session, list(await session.scalars(statement)))  # bounded: by the ids asked for
 
 
 async def debtors_by_external_id(session: TenantSession, external_ids: Iterable[str]) -> dict[str, UUID]:
@@ -172,11 +167,6 @@ async def debtors_by_name(session: TenantSession, names: Iterable[str]) -> dict[
     )
     found = {name: UUID(id_) for name, id_ in await session.execute(statement)}  # bounded: by the names asked for
     return {name: found[key] for name, key in folded.items() if key in found}
-
-
-async def _debtor_views(session: TenantSession, rows: Sequence[Debtor]) -> list[DebtorView]:
-    held = await identifiers.held_by(session, identifiers.DEBTORS, [row.id for row in rows])
-    return [DebtorView.of(row, held[row.id]) for row in rows]
 
 
 async def contacts(

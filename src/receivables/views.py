@@ -5,6 +5,7 @@ from datetime import date, datetime
 from typing import Annotated
 from uuid import UUID
 
+import msgspec
 from msgspec import Struct
 
 from kernel import ids
@@ -25,12 +26,40 @@ from receivables.models import (
     Reversal,
     VoidReason,
 )
+from receivables.party_models import AddressKind, BankAccount, ContactRole, DebtorMatch, MatchState
 from storage.events import PERSONAL
 
 
 def encoded(prefix: str, value: UUID | None) -> str | None:
     """An id for the world, where there is one."""
     return None if value is None else ids.encode(prefix, value)
+
+
+class BankAccountView(Struct, frozen=True, kw_only=True):
+    """An account on which a creditor is paid."""
+
+    id: str
+    version: int
+    iban: str
+    bic: str | None
+    currency: str
+    label: str | None
+    is_default: bool  # of its currency: what letters name
+    archived_at: datetime | None
+
+    @classmethod
+    def of(cls, row: BankAccount) -> "BankAccountView":
+        """Show an account."""
+        return cls(
+            id=ids.encode("bac", row.id),
+            version=row.version,
+            iban=row.iban,
+            bic=row.bic,
+            currency=row.currency,
+            label=row.label,
+            is_default=row.is_default,
+            archived_at=row.archived_at,
+        )
 
 
 class CreditorView(Struct, frozen=True, kw_only=True):
@@ -48,11 +77,18 @@ class CreditorView(Struct, frozen=True, kw_only=True):
     reply_to: str | None
     iban: str | None
     bic: str | None
+    bank_accounts: tuple[BankAccountView, ...]
+    payment_terms: str | None
+    eom_reading: str | None
+    allocation_order: str | None
+    logo_id: str | None
     identifiers: tuple[Identifier, ...]
 
     @classmethod
-    def of(cls, row: Creditor, identifiers: Sequence[Identifier]) -> "CreditorView":
-        """Show a creditor with its legal ids."""
+    def of(
+        cls, row: Creditor, identifiers: Sequence[Identifier], accounts: Sequence[BankAccountView] = ()
+    ) -> "CreditorView":
+        """Show a creditor with its legal ids and the accounts that it uses."""
         return cls(
             id=ids.encode("crd", row.id),
             version=row.version,
@@ -66,8 +102,31 @@ class CreditorView(Struct, frozen=True, kw_only=True):
             reply_to=row.reply_to,
             iban=row.iban,
             bic=row.bic,
+            bank_accounts=tuple(accounts),
+            payment_terms=row.payment_terms,
+            eom_reading=row.eom_reading,
+            allocation_order=row.allocation_order,
+            logo_id=encoded("blb", row.logo_id),
             identifiers=tuple(identifiers),
         )
+
+
+class Address(Struct, frozen=True, kw_only=True):
+    """One address of a debtor; there is one of each kind at most."""
+
+    kind: AddressKind
+    street: str | None = None  # its lines
+    postcode: str | None = None
+    city: str | None = None
+    country: str | None = None
+
+
+class Beside(Struct, frozen=True):
+    """What of a debtor stands in tables of its own."""
+
+    identifiers: tuple[Identifier, ...] = ()
+    addresses: tuple[Address, ...] = ()
+    labels: dict[str, str] = {}
 
 
 class DebtorView(Struct, frozen=True, kw_only=True):
@@ -82,28 +141,42 @@ class DebtorView(Struct, frozen=True, kw_only=True):
     zone: str | None
     country: str | None
     address: Annotated[str | None, PERSONAL]
+    addresses: Annotated[tuple[Address, ...] | None, PERSONAL]
     email: Annotated[str | None, PERSONAL]
+    phone: Annotated[str | None, PERSONAL]
+    payment_terms: str | None
+    parent_id: str | None
     merged_into_id: str | None
     insolvent_on: date | None
+    archived_at: datetime | None
+    erased_at: datetime | None
+    labels: Annotated[dict[str, str] | None, PERSONAL]  # the tenant's own words may tell of a person too
     identifiers: Annotated[tuple[Identifier, ...] | None, PERSONAL]
 
     @classmethod
-    def of(cls, row: Debtor, identifiers: Sequence[Identifier]) -> "DebtorView":
-        """Show a debtor with its legal ids."""
+    def of(cls, row: Debtor, beside: Beside) -> "DebtorView":
+        """Show a debtor with its legal ids, addresses and labels."""
         return cls(
             id=ids.encode("dbt", row.id),
             version=row.version,
             external_id=row.external_id,
             kind=row.kind,
-            name=row.name,
+            name=row.name or None,
             language=row.language,
             zone=row.zone,
             country=row.country,
             address=row.address,
+            addresses=beside.addresses,
             email=row.email,
+            phone=row.phone,
+            payment_terms=row.payment_terms,
+            parent_id=encoded("dbt", row.parent_id),
             merged_into_id=encoded("dbt", row.merged_into_id),
             insolvent_on=row.insolvent_on,
-            identifiers=tuple(identifiers),
+            archived_at=row.archived_at,
+            erased_at=row.erased_at,
+            labels=beside.labels,
+            identifiers=beside.identifiers,
         )
 
 
@@ -115,9 +188,13 @@ class ContactView(Struct, frozen=True, kw_only=True):
     debtor_id: str
     name: Annotated[str | None, PERSONAL]
     email: Annotated[str | None, PERSONAL]
+    phone: Annotated[str | None, PERSONAL]
     language: str | None
     zone: str | None
-    billing: bool
+    roles: tuple[ContactRole, ...]
+    billing: bool  # receives reminders: it has that role
+    primary: bool  # written to before all others
+    position: int  # then the lowest first
     archived_at: datetime | None
 
     @classmethod
@@ -129,10 +206,51 @@ class ContactView(Struct, frozen=True, kw_only=True):
             debtor_id=ids.encode("dbt", row.debtor_id),
             name=row.name,
             email=row.email,
+            phone=row.phone,
             language=row.language,
             zone=row.zone,
+            roles=tuple(ContactRole(role) for role in row.roles.split()),
             billing=row.billing,
+            primary=row.is_primary,
+            position=row.position,
             archived_at=row.archived_at,
+        )
+
+
+class Reason(Struct, frozen=True):
+    """What one comparison adds to a score, or takes from it."""
+
+    code: str  # name, postcode, street, city, email, email_domain, phone
+    likeness: int  # of 100
+    points: int
+
+
+class DebtorMatchView(Struct, frozen=True, kw_only=True):
+    """Two debtors who may be one: accepting merges the younger into the older, rejecting is for good."""
+
+    id: str
+    version: int
+    debtor_id: str
+    candidate_id: str
+    score: int  # of 100
+    reasons: tuple[Reason, ...]
+    state: MatchState
+    decided_at: datetime | None
+    known_at: datetime
+
+    @classmethod
+    def of(cls, row: DebtorMatch) -> "DebtorMatchView":
+        """Show a match."""
+        return cls(
+            id=ids.encode("dmt", row.id),
+            version=row.version,
+            debtor_id=ids.encode("dbt", row.debtor_id),
+            candidate_id=ids.encode("dbt", row.candidate_id),
+            score=row.score,
+            reasons=msgspec.json.decode(row.reasons, type=tuple[Reason, ...]),
+            state=row.state,
+            decided_at=row.decided_at,
+            known_at=row.known_at,
         )
 
 
