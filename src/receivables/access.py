@@ -21,7 +21,8 @@ from receivables.errors import (
 from receivables.locks import lock_debtors
 from receivables.models import Contact, CreditNote, Creditor, Debtor, Instalment, Invoice, Receipt, Reversal
 from receivables.party_models import BankAccount
-from receivables.views import BankAccountView, CreditorView, DebtorView, InvoiceView, ReceiptView
+from receivables.party_views import BankAccountView
+from receivables.views import CreditorView, DebtorView, InvoiceView, ReceiptView
 from storage.base import Base
 from storage.session import TenantSession, tenant_of
 

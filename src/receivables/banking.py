@@ -19,7 +19,7 @@ from receivables.checking import Faults
 from receivables.errors import BankAccountArchived, BankAccountNotFound, BankAccountTaken
 from receivables.models import Creditor
 from receivables.party_models import BankAccount
-from receivables.views import BankAccountView
+from receivables.party_views import BankAccountView
 from storage.session import TenantSession, tenant_of
 
 MAX_ACCOUNTS: Final = 50

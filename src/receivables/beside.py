@@ -11,7 +11,7 @@ from receivables import identifiers
 from receivables.checking import MAX_TEXT, Faults
 from receivables.identifiers import DEBTORS
 from receivables.party_models import AddressKind, DebtorAddress, DebtorLabel
-from receivables.views import Address, Beside
+from receivables.party_views import Address, Beside
 from storage.bulk import insert_rows
 from storage.session import TenantSession, tenant_of
 

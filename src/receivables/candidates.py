@@ -11,7 +11,8 @@ from receivables import beside, likeness
 from receivables.likeness import Card, card_of
 from receivables.models import Debtor, DebtorKind
 from receivables.party_models import DebtorKey
-from receivables.views import Address, DebtorView
+from receivables.party_views import Address
+from receivables.views import DebtorView
 from storage.bulk import insert_rows
 from storage.session import TenantSession, tenant_of
 

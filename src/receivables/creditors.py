@@ -18,7 +18,8 @@ from receivables.events import CreditorCreated, CreditorUpdated
 from receivables.identifiers import CREDITORS
 from receivables.images import NotAPicture, read_picture
 from receivables.models import Creditor
-from receivables.views import BankAccountView, CreditorView
+from receivables.party_views import BankAccountView
+from receivables.views import CreditorView
 from storage.blobs import PostgresBlobs
 from storage.events import emit
 from storage.session import TenantSession, tenant_of

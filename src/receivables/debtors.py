@@ -22,7 +22,8 @@ from receivables.locks import lock_debtors
 from receivables.merges import group_of
 from receivables.models import Debtor
 from receivables.outcomes import Outcome
-from receivables.views import Beside, DebtorView
+from receivables.party_views import Beside
+from receivables.views import DebtorView
 from storage.events import emit
 from storage.session import TenantSession, tenant_of
 

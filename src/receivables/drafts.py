@@ -9,7 +9,7 @@ from msgspec import UNSET, Struct, UnsetType
 from receivables.identifiers import Identifier
 from receivables.models import DebtorKind, DueOnSource, ReceiptState
 from receivables.party_models import ContactRole
-from receivables.views import Address
+from receivables.party_views import Address
 
 API_RANK: Final = 100  # what a program says about its own invoice; poorer sources (a listing) rank lower
 

@@ -2,12 +2,12 @@
 
 from typing import ClassVar
 
+from receivables.party_views import DebtorMatchView
 from receivables.views import (
     AllocationView,
     ContactView,
     CreditNoteView,
     CreditorView,
-    DebtorMatchView,
     DebtorView,
     InvoiceView,
     ReceiptView,

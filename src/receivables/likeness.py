@@ -17,7 +17,7 @@ from kernel.text import fold
 from receivables.identifiers import Identifier, contradict, implied
 from receivables.models import DebtorKind
 from receivables.party_models import AddressKind
-from receivables.views import Address, Reason
+from receivables.party_views import Address, Reason
 
 NAME, EMAIL, EMAIL_DOMAIN, PHONE, POSTCODE, STREET = 60, 25, 15, 15, 12, 12  # what each is worth
 OTHER_FORM, OTHER_NUMBER, OTHER_KIND, OTHER_POSTCODE, OTHER_STREET = -25, -30, -15, -10, -8

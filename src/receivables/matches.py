@@ -10,7 +10,7 @@ from sqlalchemy import select, text
 from receivables.errors import MatchNotFound
 from receivables.events import DebtorMatchAccepted, DebtorMatchRejected, DebtorMatchWithdrawn
 from receivables.party_models import DebtorMatch, MatchState
-from receivables.views import DebtorMatchView
+from receivables.party_views import DebtorMatchView
 from storage.events import emit
 from storage.session import TenantSession, tenant_of
 

@@ -27,6 +27,8 @@ from receivables.models import (
     ReceiptState,
     Reversal,
 )
+from receivables.party_models import ContactRole, DebtorLabel, DebtorMatch, MatchState
+from receivables.party_views import DebtorMatchView
 from receivables.views import (
     AllocationView,
     ContactView,
@@ -43,11 +45,18 @@ S = TypeVar("S", bound="Select[*tuple[Any, ...]]")  # Any: whatever is listed
 
 
 class DebtorFilter(Struct, frozen=True, kw_only=True):
-    """Which debtors: by the beginning of the name, by a name of the caller's own, by a legal id."""
+    """Which debtors: by the beginning of the name, by a name of the caller's own, by a legal id, by labels.
+
+    Children of a parent are also those of everybody merged into it.
+    """
 
     name_prefix: str | None = None
     external_id: str | None = None
     identifier: Identifier | None = None
+    parent_id: UUID | None = None
+    labels: tuple[tuple[str, str], ...] = ()  # all of them, as key and value
+    archived: bool | None = None
+    merged: bool | None = None
 
 
 class InvoiceFilter(Struct, frozen=True, kw_only=True):
@@ -135,6 +144,20 @@ async def debtors(
             DebtorIdentifier.debtor_id == Debtor.id,
         )
         statement = statement.where(holds)
+    if wanted.parent_id is not None:
+        statement = statement.where(Debtor.parent_id.in_(await group_of(session, wanted.parent_id)))
+    for key, value in wanted.labels:
+        labelled = exists().where(
+            DebtorLabel.tenant_id == Debtor.tenant_id,
+            DebtorLabel.debtor_id == Debtor.id,
+            DebtorLabel.key == key,
+            DebtorLabel.value == value,
+        )
+        statement = statement.where(labelled)
+    if wanted.archived is not None:
+        statement = statement.where(Debtor.archived_at.is_not(None) == wanted.archived)
+    if wanted.merged is not None:
+        statement = statement.where(Debtor.merged_into_id.is_not(None) == wanted.merged)
     rows = list(await session.scalars(_newest(statement, Debtor.id, after=after, limit=limit)))
     return await access.debtor_views(session, rows)
 
@@ -173,6 +196,7 @@ async def contacts(
     session: TenantSession,
     *,
     debtor_id: UUID | None = None,
+    role: ContactRole | None = None,
     archived: bool | None = None,
     after: UUID | None = None,
     limit: int,
@@ -181,11 +205,30 @@ async def contacts(
     statement = select(Contact).where(Contact.tenant_id == tenant_of(session))
     if debtor_id is not None:
         statement = statement.where(Contact.debtor_id.in_(await group_of(session, debtor_id)))
+    if role is not None:
+        statement = statement.where(func.string_to_array(Contact.roles, " ").contains([role.value]))
     if archived is not None:
         statement = statement.where(Contact.archived_at.is_not(None) == archived)
     return [
         ContactView.of(row) for row in await session.scalars(_newest(statement, Contact.id, after=after, limit=limit))
     ]
+
+
+async def debtor_matches(
+    session: TenantSession,
+    *,
+    debtor_id: UUID | None = None,
+    state: MatchState | None = None,
+    after: UUID | None = None,
+    limit: int,
+) -> list[DebtorMatchView]:
+    """Pairs of debtors who may be one, the newest first; of a debtor and everybody who is one with it."""
+    statement = select(DebtorMatch).where(DebtorMatch.tenant_id == tenant_of(session), *_is(DebtorMatch.state, state))
+    if debtor_id is not None:
+        group = await group_of(session, debtor_id)
+        statement = statement.where(DebtorMatch.debtor_id.in_(group) | DebtorMatch.candidate_id.in_(group))
+    rows = await session.scalars(_newest(statement, DebtorMatch.id, after=after, limit=limit))
+    return [DebtorMatchView.of(row) for row in rows]
 
 
 async def invoices(

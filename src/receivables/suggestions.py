@@ -21,7 +21,7 @@ from receivables.locks import lock_debtors
 from receivables.matches import decide, match
 from receivables.merges import roots_of
 from receivables.party_models import DebtorMatch, MatchingRule, MatchState
-from receivables.views import DebtorMatchView
+from receivables.party_views import DebtorMatchView
 from storage.bulk import insert_rows
 from storage.events import emit
 from storage.session import TenantSession, tenant_of
