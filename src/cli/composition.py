@@ -3,13 +3,16 @@
 from datetime import datetime
 from uuid import UUID
 
+import casework.erasure
 import casework.events
 import casework.holds
 import dunning.events
 import dunning.planning
 import dunning.reactions
 import messaging.events
+import receivables.erasure
 import receivables.events
+import receivables.reactions
 import tenants.advancing
 import tenants.events
 import webhooks.events
@@ -23,7 +26,10 @@ from storage.encryption import KeyRing
 from storage.registry import Registry
 from storage.session import TenantSession
 
-MODULES = (casework.holds, dunning.planning, dunning.reactions, tenants.advancing, webhooks.recovery)
+MODULES = (
+    casework.erasure, casework.holds, dunning.planning, dunning.reactions, receivables.erasure, receivables.reactions,
+    tenants.advancing, webhooks.recovery,
+)  # fmt: skip
 EVENTS = (  # imported so that the catalogue is whole in every process: a worker may emit what another module declares
     casework.events, dunning.events, messaging.events, receivables.events, tenants.events, webhooks.events,
 )  # fmt: skip

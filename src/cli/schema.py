@@ -8,6 +8,7 @@ import dunning.models
 import messaging.models
 import receivables.ledger
 import receivables.models
+import receivables.party_models
 import storage.access_log
 import storage.blobs
 import storage.clocks
@@ -23,7 +24,8 @@ from storage.base import Base
 
 MODULES = (
     billing_connectors.models, casework.models, dunning.models, messaging.models, receivables.ledger,
-    receivables.models, storage.access_log, storage.blobs, storage.clocks, storage.encryption, storage.events,
+    receivables.models, receivables.party_models, storage.access_log, storage.blobs, storage.clocks,
+    storage.encryption, storage.events,
     storage.idempotency, storage.jobs, storage.reactions, storage.relay, tenants.models, webhooks.models,
 )  # fmt: skip
 
