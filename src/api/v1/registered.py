@@ -5,6 +5,7 @@ from typing import Final
 from litestar import Controller
 
 from api.portal.unsubscribing import Unsubscribing
+from api.v1.aged_receivables import AgedReceivables
 from api.v1.allocations import Allocations
 from api.v1.api_keys import ApiKeys
 from api.v1.balances import DebtorLedger, InvoiceLedger, LedgerEntries
@@ -53,6 +54,7 @@ RESOURCES: Final[list[type[Controller]]] = [
     InvoiceLedger,
     DebtorLedger,
     LedgerEntries,
+    AgedReceivables,
     Holds,
     Handlings,
     Tasks,
