@@ -3,6 +3,10 @@
 from datetime import datetime
 from uuid import UUID
 
+import billing_connectors.file_imports.closing
+import billing_connectors.file_imports.events
+import billing_connectors.file_imports.running
+import billing_connectors.file_imports.undoing
 import casework.events
 import casework.holds
 import dunning.events
@@ -23,9 +27,14 @@ from storage.encryption import KeyRing
 from storage.registry import Registry
 from storage.session import TenantSession
 
-MODULES = (casework.holds, dunning.planning, dunning.reactions, tenants.advancing, webhooks.recovery)
+MODULES = (
+    billing_connectors.file_imports.closing, billing_connectors.file_imports.running,
+    billing_connectors.file_imports.undoing, casework.holds, dunning.planning, dunning.reactions, tenants.advancing,
+    webhooks.recovery,
+)  # fmt: skip
 EVENTS = (  # imported so that the catalogue is whole in every process: a worker may emit what another module declares
-    casework.events, dunning.events, messaging.events, receivables.events, tenants.events, webhooks.events,
+    billing_connectors.file_imports.events, casework.events, dunning.events, messaging.events, receivables.events,
+    tenants.events, webhooks.events,
 )  # fmt: skip
 
 

@@ -136,10 +136,10 @@ def _ended_after(seconds: float, process: subprocess.Popen[bytes]) -> Generator[
 
 def serve(pipe_in: IO[bytes], pipe_out: IO[bytes]) -> None:
     """Answer one file after the other, until the input ends: the life of the confined process."""
-    _confine()
+    confine(MEMORY_BYTES)
     _put(pipe_out, _READY)
     while (content := _get(pipe_in)) is not None:
-        _allow_cpu(2 * READ_S)  # should nobody be left to end this process
+        allow_cpu(2 * READ_S)  # should nobody be left to end this process
         try:
             answer = Answer(document=read_document(content))
         except Rejected as rejected:
@@ -147,9 +147,10 @@ def serve(pipe_in: IO[bytes], pipe_out: IO[bytes]) -> None:
         _put(pipe_out, msgspec.msgpack.encode(answer))
 
 
-def _confine() -> None:
+def confine(memory_bytes: int) -> None:
+    """Give up what a reader of strangers' files does not need, for good."""
     for limit, most in (
-        (resource.RLIMIT_AS, MEMORY_BYTES),
+        (resource.RLIMIT_AS, memory_bytes),
         (resource.RLIMIT_NOFILE, MAX_OPEN_FILES),
         (resource.RLIMIT_FSIZE, 0),
         (resource.RLIMIT_CORE, 0),
@@ -157,7 +158,8 @@ def _confine() -> None:
         resource.setrlimit(limit, (most, most))
 
 
-def _allow_cpu(seconds: float) -> None:
+def allow_cpu(seconds: float) -> None:
+    """End this process when it has worked for so much longer."""
     used = resource.getrusage(resource.RUSAGE_SELF)
     most = int(used.ru_utime + used.ru_stime + seconds) + 1
     resource.setrlimit(resource.RLIMIT_CPU, (most, resource.RLIM_INFINITY))
