@@ -20,7 +20,7 @@ from billing_connectors.csv_files.mapping import CsvMapping, DateOrder, Field, b
 from billing_connectors.csv_files.records import Record, records
 from billing_connectors.documents.canonical import Rejected
 from billing_connectors.documents.fields import Unreadable, email_address
-from billing_connectors.file_imports.models import FileFormat
+from billing_connectors.file_imports.formats import FileFormat
 from billing_connectors.file_imports.tables import HEAD, encoding_in, whole_lines
 from billing_connectors.file_imports.workbooks import ERROR, Workbook
 

@@ -7,15 +7,8 @@ from uuid import UUID
 from sqlalchemy import BigInteger, Boolean, CheckConstraint, Index, LargeBinary, Text, func, text
 from sqlalchemy.orm import Mapped, mapped_column
 
+from billing_connectors.file_imports.formats import FileFormat
 from storage.base import Base, TenantRow, TextEnum, belongs_to, one_of
-
-
-class FileFormat(StrEnum):
-    """What kind of table a file is, by its content and not by its name."""
-
-    CSV = "csv"
-    NDJSON = "ndjson"
-    XLSX = "xlsx"
 
 
 class ImportKind(StrEnum):

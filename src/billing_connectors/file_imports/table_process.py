@@ -16,7 +16,7 @@ from typing import IO, Any, Final
 import msgspec
 
 from billing_connectors.documents.canonical import Refusal, Rejected
-from billing_connectors.documents.confined import allow_cpu, confine
+from billing_connectors.documents.limits import allow_cpu, confine
 from billing_connectors.file_imports import detecting, rows
 from billing_connectors.file_imports.detecting import Detection, Question
 from billing_connectors.file_imports.rows import Ended, Order, Said

@@ -12,7 +12,6 @@ from decimal import Decimal, InvalidOperation
 from itertools import chain, islice
 from typing import IO, Any, Final, cast
 
-import charset_normalizer
 from msgspec import Struct
 from msgspec.structs import replace
 
@@ -20,7 +19,7 @@ from billing_connectors.csv_files.layout import SAMPLE, Layout, header_among, la
 from billing_connectors.csv_files.mapping import CsvMapping, Field, comparable, missing_fields
 from billing_connectors.csv_files.records import MAX_LINE, Record, records_in
 from billing_connectors.documents.canonical import Rejected
-from billing_connectors.file_imports.models import FileFormat
+from billing_connectors.file_imports.formats import FileFormat
 from billing_connectors.file_imports.workbooks import ERROR, Workbook
 
 MAX_ROWS: Final = 1_000_000
@@ -145,6 +144,8 @@ def encoding_in(head: bytes, *, declared: str, is_utf8: bool) -> str:
         return "utf-8"
     # The bytes that say which it is: with all the ASCII around them, every guess looks like a good one.
     telling = b"\n".join(line for line in sample.split(b"\n") if not line.isascii()) or sample
+    import charset_normalizer  # noqa: PLC0415 - only where it is needed: a process starts for each file
+
     best = charset_normalizer.from_bytes(telling[:_GUESS], cp_isolation=_GUESSES).best()
     if best is None or _reads_well(telling, _WINDOWS) >= _reads_well(telling, best.encoding):
         return _WINDOWS

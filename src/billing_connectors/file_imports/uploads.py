@@ -14,7 +14,8 @@ from billing_connectors.file_imports import access
 from billing_connectors.file_imports.errors import UploadEmpty, UploadRemoved, UploadTooLarge, UploadUnsupported
 from billing_connectors.file_imports.events import UploadReceived
 from billing_connectors.file_imports.events import UploadRemoved as UploadRemovedEvent
-from billing_connectors.file_imports.models import FileFormat, Upload, UploadPart
+from billing_connectors.file_imports.formats import FileFormat
+from billing_connectors.file_imports.models import Upload, UploadPart
 from billing_connectors.file_imports.views import UploadView
 from kernel import ids
 from kernel.text import MAX_NAME, clean

@@ -7,9 +7,9 @@ import msgspec
 from msgspec import Struct
 
 from billing_connectors.csv_files.mapping import CsvMapping
+from billing_connectors.file_imports.formats import FileFormat
 from billing_connectors.file_imports.models import (
     ClosingState,
-    FileFormat,
     ImportClosing,
     ImportKind,
     ImportMapping,
