@@ -5,7 +5,7 @@ import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from datetime import date, datetime, timedelta
-from typing import Final, cast
+from typing import IO, Final, cast
 from uuid import UUID
 
 import asyncpg
@@ -48,7 +48,7 @@ def rows(count: int) -> bytes:
 async def run(stage: Stage, *, quick: bool) -> Result:
     """Import a file, and copy the same rows; the rates are compared."""
     count, rounds = (5_000, 1) if quick else (20_000, 5)
-    template, tenant_id, import_id = await prepared(stage, rows(count))
+    template, tenant_id, import_id = await prepared(stage, io.BytesIO(rows(count)))
     figures: list[float] = []
     references: list[float] = []
     for place in range(rounds):
@@ -80,8 +80,8 @@ async def run(stage: Stage, *, quick: bool) -> Result:
     )
 
 
-async def prepared(stage: Stage, content: bytes) -> tuple[str, UUID, UUID]:
-    """A database with tenants, and an import of this content that is ready to be carried out."""
+async def prepared(stage: Stage, file: IO[bytes]) -> tuple[str, UUID, UUID]:
+    """A database with tenants, and an import of this file that is ready to be carried out."""
     name = await stage.clone()
     tenants = new_ids(TENANTS)
     await make_tenants(stage, name, tenants)
@@ -89,7 +89,7 @@ async def prepared(stage: Stage, content: bytes) -> tuple[str, UUID, UUID]:
     async with opened(stage, name) as database, database.tenant(tenant_id, CAUSE) as session:
         now = await now_of(session)
         await create_creditor(session, NewCreditor(name="Atelier Fournier"), now)
-        upload = await uploads.keep(session, database.keys, io.BytesIO(content), now, name="bench.csv")
+        upload = await uploads.keep(session, database.keys, file, now, name="bench.csv")
         new = NewImport(upload_id=ids.decode("upl", upload.id), backfill=True)
         import_id = ids.decode("imp", (await asking.create(session, database.keys, new, now)).id)
         await asking.begin(session, import_id, now, caller=None)
