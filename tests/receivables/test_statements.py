@@ -10,15 +10,18 @@ from uuid import UUID
 
 import pytest
 from httpx import AsyncClient
+from PIL import Image
 from pypdf import PdfReader
 
 from kernel import ids
 from receivables import corrections, receipts
+from receivables.creditors import set_logo
 from receivables.drafts import NewReversal
 from receivables.models import VoidReason
 from receivables.statements import pressing
 from receivables.statements.errors import DocumentNotMade
 from receivables.statements.reading import MAX_LINES, StatementOf, statement
+from storage.blobs import PostgresBlobs
 from storage.database import Database
 from support.counting import statements
 from support.receivables import (
@@ -159,6 +162,25 @@ async def test_paper_in_the_debtors_language(
     ):
         assert part in said, said
     assert "Relevé" in words_of((await alice.get(f"{url}?format=pdf&language=fr")).content)
+
+
+async def test_paper_bears_the_creditors_logo_and_the_account_of_its_currency(
+    alice: AsyncClient, database: Database, tenant_id: UUID, parties: Parties
+) -> None:
+    url = f"/v1/creditors/{parties.creditor.id}"
+    made = await alice.post(f"{url}/bank_accounts", json={"iban": "DE89370400440532013000", "currency": "USD"})
+    assert made.status_code == 201, made.text
+    picture = io.BytesIO()
+    Image.new("RGB", (60, 20), "navy").save(picture, "PNG")
+    async with at_work(database, tenant_id) as session:
+        await make_invoice(session, parties, "U-1", 7_00, currency="USD", issued_on=day(5), due_on=day(1))
+        blobs = PostgresBlobs(database.keys)
+        await set_logo(session, blobs, parties.creditor_id, picture.getvalue(), NOW)
+    pdf = await alice.get(f"/v1/debtors/{parties.debtor.id}/statement?format=pdf")
+    euros, dollars = PdfReader(io.BytesIO(pdf.content)).pages
+    assert "FR76" in euros.extract_text()
+    assert "DE89" in dollars.extract_text()
+    assert (len(euros.images), len(dollars.images)) == (1, 1)
 
 
 async def test_the_same_data_is_the_same_paper_to_the_byte(alice: AsyncClient, parties: Parties) -> None:

@@ -1,7 +1,9 @@
 """Statements of account: every movement of a period with its balance, and what is open at its end."""
 
+from contextlib import suppress
 from datetime import date, datetime
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
+from uuid import UUID
 
 from litestar import Controller, Response, get
 from litestar.di import NamedDependency
@@ -12,17 +14,21 @@ from api.fields import id_filter
 from api.files import CSV, PDF, file_of, wants
 from api.gateway import close
 from api.problems import problems
+from api.resources import Resources
 from api.routes import needs
 from api.v1.filters import AsKnownAt, CreditorFilter, CurrencyFilter, instant
 from kernel import ids
+from kernel.errors import NotFound
 from receivables.errors import DebtorNotFound
 from receivables.statements.errors import DocumentNotMade, StatementTooLong
 from receivables.statements.pressing import pdf
-from receivables.statements.reading import StatementOf, statement
+from receivables.statements.reading import Statement, StatementOf, statement
 from receivables.statements.views import StatementView
 from receivables.statements.wording import table
 from storage.session import TenantSession
 
+MAX_LOGOS: Final = 20
+MAX_LOGO_BYTES: Final = 500_000
 FromDay = Annotated[
     date | None, QueryParameter(name="from", description="The first day; 90 days before the last unless given.")
 ]
@@ -54,6 +60,7 @@ class Statements(Controller):
         session: NamedDependency[TenantSession],
         now: NamedDependency[datetime],
         exchange: NamedDependency[Exchange],
+        resources: NamedDependency[Resources],
         debtor_id: FromPath[str],
         *,
         from_on: FromDay = None,
@@ -85,6 +92,20 @@ class Statements(Controller):
         if wanted == CSV:
             return file_of(CSV, table(found, reader), f"{name}.csv")
         if wanted == PDF:
+            logos = await _logos(session, resources, found)
             await close(exchange, keep=True)  # nobody waits for paper with a connection in hand
-            return file_of(PDF, await pdf(found, reader), f"{name}.pdf")
+            return file_of(PDF, await pdf(found, reader, logos=logos), f"{name}.pdf")
         return found.view
+
+
+async def _logos(session: TenantSession, resources: Resources, found: Statement) -> dict[UUID, bytes]:
+    """The creditors' logos; one that cannot be read any more is left out."""
+    logos: dict[UUID, bytes] = {}
+    if resources.blobs is None:
+        return logos
+    for creditor_id, blob_id in list(found.logo_ids.items())[:MAX_LOGOS]:
+        with suppress(NotFound):
+            content = await resources.blobs.get(session, blob_id)
+            if len(content) <= MAX_LOGO_BYTES:
+                logos[creditor_id] = content
+    return logos

@@ -2,8 +2,11 @@
 
 import asyncio
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final
+from uuid import UUID
 from weakref import WeakKeyDictionary
 
 import msgspec
@@ -19,10 +22,16 @@ _PRESS: Final = Path(__file__).with_name("press.py")
 _turns: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = WeakKeyDictionary()
 
 
-async def pdf(statement: Statement, language: str, *, time_limit_s: float = TIME_LIMIT_S) -> bytes:
+async def pdf(
+    statement: Statement,
+    language: str,
+    *,
+    logos: Mapping[UUID, bytes] = MappingProxyType({}),
+    time_limit_s: float = TIME_LIMIT_S,
+) -> bytes:
     """The statement on A4, the same bytes for the same data. Raises DocumentNotMade."""
     view = statement.view
-    asked = {"data": document(statement, language), "made_at": f"{view.to_on.isoformat()}T00:00:00+00:00"}
+    asked = {"data": document(statement, language, logos), "made_at": f"{view.to_on.isoformat()}T00:00:00+00:00"}
     turn = _turns.setdefault(asyncio.get_running_loop(), asyncio.Semaphore(AT_ONCE))
     try:
         async with asyncio.timeout(time_limit_s), turn:

@@ -1,4 +1,4 @@
-"""Read a statement from the ledger: seven statements, whatever the number of movements."""
+"""Read a statement from the ledger: a dozen statements, whatever the number of movements."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime, timedelta
@@ -57,6 +57,15 @@ class Statement(Struct, frozen=True, kw_only=True):
     view: StatementView
     debtor: DebtorCard
     creditors: Mapping[UUID, CreditorCard]
+    banks: Mapping[Account, "BankLine"]  # where each account is paid
+    logo_ids: Mapping[UUID, UUID]  # blobs of creditors
+
+
+class BankLine(Struct, frozen=True):
+    """A creditor's default account in a currency."""
+
+    iban: str
+    bic: str | None
 
 
 async def statement(session: TenantSession, asked: StatementOf) -> Statement:
@@ -100,7 +109,14 @@ async def statement(session: TenantSession, asked: StatementOf) -> Statement:
         periods=USUAL.described(),
         accounts=tuple(account for account in accounts if _says_something(account)),
     )
-    return Statement(view=view, debtor=debtor, creditors=cards)
+    stationery = await _rows(session, _STATIONERY, scope, {"ids": list(cards)})
+    return Statement(
+        view=view,
+        debtor=debtor,
+        creditors=cards,
+        banks={(row.id, row.currency): BankLine(row.iban, row.bic) for row in stationery if row.iban is not None},
+        logo_ids={row.id: row.logo_id for row in stationery if row.logo_id is not None},
+    )
 
 
 def _says_something(account: StatementAccount) -> bool:
@@ -254,6 +270,12 @@ def _statement(statement: str, by_creditor: bool, by_currency: bool) -> TextClau
     return text(filled(statement, parts))
 
 
+_STATIONERY: Final = """
+select c.id, c.logo_id, b.currency, b.iban, b.bic from app.creditor c
+left join app.bank_account b on b.tenant_id = :tenant_id and b.creditor_id = c.id and b.is_default
+  and b.archived_at is null
+where c.tenant_id = :tenant_id and c.id = any(cast(:ids as uuid[]))
+"""
 _PARTIES: Final = """
 select distinct e.creditor_id from app.ledger_entry e
 where e.tenant_id = :tenant_id and <entry seen><narrowed> limit :rows

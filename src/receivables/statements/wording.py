@@ -7,6 +7,7 @@ import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import date
 from typing import Any, Final
+from uuid import UUID
 
 from babel.dates import format_date
 from babel.numbers import format_decimal, get_currency_symbol
@@ -19,7 +20,7 @@ from receivables.facts import CreditorCard
 from receivables.ledger import EntryKind
 from receivables.periods import Period
 from receivables.sheets import Cell
-from receivables.statements.reading import Statement
+from receivables.statements.reading import BankLine, Statement
 from receivables.statements.views import Movement, StatementAccount, StatementView, UnusedCredit
 
 Words = Mapping[str, str]
@@ -78,7 +79,7 @@ _IDS: Final = {
 }  # fmt: skip
 
 
-def document(statement: Statement, language: str) -> dict[str, Any]:  # Any: JSON
+def document(statement: Statement, language: str, logos: Mapping[UUID, bytes]) -> dict[str, Any]:  # Any: JSON
     """Everything that the paper says, for the typesetter."""
     view, words = statement.view, WORDS[language]
     period = words["period"].format(_long(view.from_on, language), _long(view.to_on, language))
@@ -93,11 +94,13 @@ def document(statement: Statement, language: str) -> dict[str, Any]:  # Any: JSO
         "debtor": _plain(view.debtor_name),
         "debtor_lines": _address(statement.debtor.address),
         "period": period,
-        "accounts": [_account(statement, account, language) for account in view.accounts],
+        "accounts": [_account(statement, account, language, logos) for account in view.accounts],
     }
 
 
-def _account(statement: Statement, account: StatementAccount, language: str) -> dict[str, Any]:  # Any: JSON
+def _account(
+    statement: Statement, account: StatementAccount, language: str, logos: Mapping[UUID, bytes]
+) -> dict[str, Any]:  # Any: JSON
     view, words, currency = statement.view, WORDS[language], account.currency
     card = statement.creditors[ids.decode("crd", account.creditor_id)]
 
@@ -108,7 +111,7 @@ def _account(statement: Statement, account: StatementAccount, language: str) -> 
     return {
         "creditor": _plain(account.creditor_name),
         "creditor_lines": [*_address(card.address), *_legal(card, language)],
-        "logo": None,
+        "logo": list(logos[card.id]) if card.id in logos else None,
         "currency": currency,
         "from": _short(view.from_on, language),
         "opening": money(account.opening_minor, currency, language),
@@ -142,7 +145,7 @@ def _account(statement: Statement, account: StatementAccount, language: str) -> 
         "periods": [
             {"label": label, "amount": plain(amount_minor)} for label, amount_minor in _ages(view, account, words)
         ],
-        "bank": _bank(card),
+        "bank": _bank(statement.banks.get((card.id, currency)), card),
         "note": words["known"].format(_long(day_of(view.as_known_at, card.zone), language)),
     }
 
@@ -302,10 +305,12 @@ def _grouped(name: str, value: str) -> str:
     return packed
 
 
-def _bank(card: CreditorCard) -> list[dict[str, str]]:
-    if card.iban is None:
+def _bank(line: BankLine | None, card: CreditorCard) -> list[dict[str, str]]:
+    """Where to pay: the account in this currency, else the creditor's own."""
+    iban, bic = (card.iban, card.bic) if line is None else (line.iban, line.bic)
+    if iban is None:
         return []
-    packed = "".join(card.iban.split())
+    packed = "".join(iban.split())
     grouped = NBSP.join(packed[place : place + 4] for place in range(0, len(packed), 4))
-    bic = [] if card.bic is None else [{"label": "BIC", "value": _plain(card.bic)}]
-    return [{"label": "IBAN", "value": grouped}, *bic]
+    named = [] if bic is None else [{"label": "BIC", "value": _plain(bic)}]
+    return [{"label": "IBAN", "value": grouped}, *named]
