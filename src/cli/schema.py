@@ -4,6 +4,7 @@ from typing import Final
 
 import billing_connectors.file_imports.models
 import billing_connectors.models
+import billing_connectors.sources.models
 import casework.models
 import dunning.models
 import messaging.models
@@ -26,6 +27,7 @@ from storage.base import Base
 MODULES = (
     billing_connectors.file_imports.models,
     billing_connectors.models,
+    billing_connectors.sources.models,
     casework.models,
     dunning.models,
     messaging.models,
