@@ -62,6 +62,7 @@ class Posting:
         self.charges: dict[UUID, Charge] = {}
         self.made: list[Allocation] = []
         self.entries: list[Entry] = []
+        self.given_up: list[WriteOff] = []  # written with the rest: what they name may not be there before
         self._lines: dict[UUID, list[Instalment]] = {}
         self._before: dict[UUID, InvoiceView] = {}
         self._charged: dict[UUID, ChargeView] = {}
@@ -221,12 +222,14 @@ class Posting:
 
     async def write(self) -> None:
         """Write the allocations and the ledger's entries; what they name is in the database by now."""
+        self.session.add_all(self.given_up)
         await self.session.flush()
         await ledger.write(self.session, self.entries)
         rows = [[getattr(row, name) for name in _COLUMNS] for row in self.made]
         await insert_rows(self.session, Allocation, _COLUMNS, rows)
         self.entries.clear()
         self.made.clear()
+        self.given_up.clear()
 
     def tell(self) -> None:
         """One event for each changed object: the sources, the allocations, the debts whose balance moved."""
