@@ -23,6 +23,7 @@ from receivables.corrections import draft_from, update_invoice
 from receivables.drafts import Share
 from receivables.locks import lock_debtors
 from receivables.merges import roots_of
+from receivables.models import Invoice
 from storage.session import TenantSession, tenant_of
 
 MAX_PAIRS: Final = 5_000
@@ -95,13 +96,26 @@ async def _set_off(session: TenantSession, pair: Row[tuple[UUID, ...]], now: dat
     await lock_debtors(session, [pair.note_debtor_id, pair.invoice_debtor_id])
     note = await access.credit_note(session, pair.note_id, lock=True)
     invoice = await access.invoice(session, pair.invoice_id, lock=True)
+    amount_minor = await _room(session, invoice, note.remaining_minor, now)
+    left_minor = min(amount_minor, (await access.invoice(session, invoice.id, lock=True)).balance_minor)
+    if left_minor > 0:
+        share = Share(amount_minor=left_minor, invoice_id=invoice.id)
+        await allocate_credit_note(session, note.id, [share], now)
+
+
+async def room_for(batch: Batch, invoice: Invoice, wanted_minor: int) -> int:
+    """Let an invoice be settled by what is known of it, in place of the mere word of an export; answers how much.
+
+    What the export has as settled holds this credit note or receipt already: it is not taken off twice.
+    """
+    return await _room(batch.session, invoice, wanted_minor, batch.now)
+
+
+async def _room(session: TenantSession, invoice: Invoice, wanted_minor: int, now: datetime) -> int:
     before = (await statements.of_documents(session, [invoice.id]))[invoice.id]
     counted_minor = _counted_by_ledger(before, invoice.total_minor)
-    amount_minor = min(note.remaining_minor, invoice.balance_minor + counted_minor)
-    if amount_minor <= 0:
-        return
-    if counted_minor:
-        # What the ledger has as settled holds this credit note already: it is not taken off twice.
+    amount_minor = min(wanted_minor, invoice.balance_minor + counted_minor)
+    if amount_minor > 0 and counted_minor:
         reading = before.readings[LEDGER]
         counted = structs.replace(reading, allocated_minor=reading.allocated_minor + amount_minor)
         after = with_reading(before, LEDGER, counted)
@@ -110,10 +124,7 @@ async def _set_off(session: TenantSession, pair: Row[tuple[UUID, ...]], now: dat
         if named(change):
             await update_invoice(session, invoice.id, change, now)
         await statements.keep_documents(session, {invoice.id: after})
-    left_minor = min(amount_minor, (await access.invoice(session, invoice.id, lock=True)).balance_minor)
-    if left_minor > 0:
-        share = Share(amount_minor=left_minor, invoice_id=invoice.id)
-        await allocate_credit_note(session, note.id, [share], now)
+    return amount_minor
 
 
 def _counted_by_ledger(statement: Statement, total_minor: int) -> int:

@@ -54,9 +54,11 @@ class Posting:
     writes the allocations and the ledger's entries and tells of each changed object once.
     """
 
-    def __init__(self, session: TenantSession, now: datetime) -> None:
+    def __init__(self, session: TenantSession, now: datetime, *, changes: bool = True) -> None:
+        """With `changes=False` it is only for looking: what was before is not kept."""
         self.session = session
         self.now = now
+        self._changes = changes
         self.invoices: dict[UUID, Invoice] = {}
         self.instalments: dict[UUID, Instalment] = {}
         self.charges: dict[UUID, Charge] = {}
@@ -102,7 +104,8 @@ class Posting:
         self.invoices |= found
         for invoice_id, row in found.items():
             self.instalments |= {line.id: line for line in self._lines[invoice_id]}
-            self._before[invoice_id] = InvoiceView.of(row, self._lines[invoice_id])
+            if self._changes:
+                self._before[invoice_id] = InvoiceView.of(row, self._lines[invoice_id])
 
     async def _load_charges(self, wanted: set[UUID]) -> None:
         missing = wanted - self.charges.keys()

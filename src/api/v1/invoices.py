@@ -180,7 +180,7 @@ class Invoices(Controller):
     async def create(
         self, session: NamedDependency[TenantSession], now: NamedDependency[datetime], data: JSONBody[InvoiceIn]
     ) -> InvoiceView:
-        """Open an invoice; its number is taken once per creditor and year. A credit note that waited for it settles it."""
+        """Open an invoice; its number is taken once per creditor and year. A credit note may wait for it already."""
         view = await open_invoice(session, _new(data), now)
         invoice_id = ids.decode("inv", view.id)
         found = await references.settle_objects(session, [invoice_id], now)
