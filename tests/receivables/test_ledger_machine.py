@@ -552,9 +552,9 @@ def parts_of(found: list[AccountBalance]) -> dict[str, int]:
     phases=(Phase.generate,),  # a life shrinks slowly: each step is some twenty statements
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
-@given(steps=STEPS, random=st.randoms(use_true_random=False))
+@given(steps=STEPS, seed=st.integers(0, 2**32))
 async def test_every_balance_is_the_models_today_and_on_every_past_day(
-    database: Database, tenant_id: UUID, steps: list[Step], random: Random
+    database: Database, tenant_id: UUID, steps: list[Step], seed: int
 ) -> None:
     async with at_work(database, tenant_id) as session:
         creditor = await make_creditor(session)
@@ -562,7 +562,7 @@ async def test_every_balance_is_the_models_today_and_on_every_past_day(
         life = Life(session, [(one, "EUR"), (one, "JPY"), (two, "EUR")])
         for step in [*BEGINNING, *steps]:
             await life.play(step)
-        await life.check_past(random)
+        await life.check_past(Random(seed))
         for fund in life.model.funds:
             if fund.kind != "write_off" and fund.usable:
                 undo = allocations.unallocate_receipt if fund.kind == "receipt" else allocations.unallocate_credit_note
