@@ -3,6 +3,8 @@
 from datetime import datetime
 from uuid import UUID
 
+import billing_connectors.erasure
+import billing_connectors.events
 import casework.erasure
 import casework.events
 import casework.holds
@@ -27,11 +29,12 @@ from storage.registry import Registry
 from storage.session import TenantSession
 
 MODULES = (
-    casework.erasure, casework.holds, dunning.planning, dunning.reactions, receivables.erasure, receivables.reactions,
-    tenants.advancing, webhooks.recovery,
+    billing_connectors.erasure, casework.erasure, casework.holds, dunning.planning, dunning.reactions,
+    receivables.erasure, receivables.reactions, tenants.advancing, webhooks.recovery,
 )  # fmt: skip
 EVENTS = (  # imported so that the catalogue is whole in every process: a worker may emit what another module declares
-    casework.events, dunning.events, messaging.events, receivables.events, tenants.events, webhooks.events,
+    billing_connectors.events, casework.events, dunning.events, messaging.events, receivables.events, tenants.events,
+    webhooks.events,
 )  # fmt: skip
 
 

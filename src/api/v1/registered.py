@@ -8,6 +8,7 @@ from api.portal.unsubscribing import Unsubscribing
 from api.v1.allocations import Allocations
 from api.v1.api_keys import ApiKeys
 from api.v1.bank_accounts import BankAccounts
+from api.v1.conflicts import Conflicts
 from api.v1.contacts import Contacts
 from api.v1.credit_notes import CreditNotes
 from api.v1.creditors import Creditors
@@ -48,6 +49,7 @@ RESOURCES: Final[list[type[Controller]]] = [
     Holds,
     Handlings,
     Tasks,
+    Conflicts,
     Policies,
     InvoiceDunning,
     Courses,
