@@ -12,7 +12,7 @@ TABLES = (
 )  # fmt: skip
 REMOVABLE = ("debtor_address", "debtor_label", "debtor_key")  # facts of a debtor that change by the whole
 COLUMNS = {
-    "creditor": ("payment_terms text", "eom_reading text", "allocation_order text", "logo_id uuid"),
+    "creditor": ("payment_terms text", "eom_reading text", "logo_id uuid"),
     "debtor": (
         "parent_id uuid", "phone text", "payment_terms text", "archived_at timestamp with time zone",
         "erased_at timestamp with time zone", "group_version bigint not null default 0",

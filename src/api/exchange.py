@@ -26,6 +26,7 @@ class Plan(Struct, frozen=True, kw_only=True):
     body: Any  # Any: the type of the handler's input; None where it takes none
     key: KeyUse
     expand: tuple[str, ...]  # what can be expanded
+    media: tuple[str, ...] = ()  # what it answers besides JSON
     one_time: tuple[str, ...]  # fields of the answer that a replay answers with null
 
 
@@ -33,7 +34,7 @@ class Exchange:
     """What has been found out about a request so far, and what its answer is to carry."""
 
     __slots__ = (
-        "api_version", "body", "caller", "content", "database", "expanded", "expands", "headers", "path",
+        "api_version", "body", "caller", "content", "database", "expanded", "expands", "headers", "media", "path",
         "plan", "query_string", "request_id", "session", "tenant_id", "unit",
     )  # fmt: skip
 
@@ -44,6 +45,7 @@ class Exchange:
         self.database = database
         self.headers: list[tuple[bytes, bytes]] = []  # of the answer
         self.api_version = ""
+        self.media = "application/json"  # which form of the answer the Accept header asks for
         self.body = b""
         self.plan: Plan | None = None
         self.content: object = None  # the body, read as JSON

@@ -21,6 +21,8 @@ from api.auth import Doorkeeper
 from api.errors import BodyNotTaken, BodyTooLarge, NotAcceptable, RateLimited, UnsupportedMediaType
 from api.etags import is_known
 from api.exchange import Exchange, Plan, QueryKind, exchange_of
+from api.files import JSON as JSON_MEDIA
+from api.files import accepted
 from api.problems import refusal_of, written
 from api.resources import MAX_BODY_BYTES, Allowance, ApiSettings, Resources
 from kernel.errors import AppError, Fault, Forbidden, Invalid, Malformed
@@ -68,7 +70,7 @@ class Gateway(ASGIMiddleware):
         plan = cast("Plan", exchange.plan)
         exchange.api_version = versions.version_of(_text(headers, versions.HEADER), exchange.api_version)
         exchange.headers.append((versions.HEADER, exchange.api_version.encode()))
-        _check_accept(headers)
+        exchange.media = _media(headers, plan)
         _check_query(exchange, plan)
         key = None
         if method in _BODIES:
@@ -229,10 +231,15 @@ def _text(headers: Mapping[bytes, bytes], name: bytes) -> str | None:
     return None if value is None else value.decode("latin-1")
 
 
-def _check_accept(headers: Mapping[bytes, bytes]) -> None:
+def _media(headers: Mapping[bytes, bytes], plan: Plan) -> str:
+    """Which form of the answer is asked for; an operation that has only JSON is not particular."""
     accept = headers.get(b"accept", b"")
+    if plan.media:
+        found = accepted(accept.decode("latin-1"), (JSON_MEDIA, *plan.media))
+        if found is not None:
+            return found
     if not accept or b"*/*" in accept or b"json" in accept or b"application/*" in accept:
-        return
+        return JSON_MEDIA
     raise NotAcceptable
 
 

@@ -3,59 +3,39 @@
 import asyncio
 import hashlib
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
-from contextlib import AbstractAsyncContextManager
 from itertools import islice
 from pathlib import Path
 from typing import Final
 from uuid import UUID
 
 import msgspec
-from msgspec import Struct
 from sqlalchemy.exc import DBAPIError
 
 from billing_connectors import recording
 from billing_connectors.batches import Batch, Identity, Item
 from billing_connectors.csv_files.mapping import CsvMapping, find_mapping
 from billing_connectors.csv_files.reading import Row, read_csv
+from billing_connectors.desks import TRIES, Desk, Judged, Read, item_of, judgement, met_another, refusal
 from billing_connectors.documents import markup, pdf
 from billing_connectors.documents.canonical import Document, Refusal
 from billing_connectors.documents.confined import ConfinedReader
-from billing_connectors.documents.report import Verdict, judged, refused
+from billing_connectors.documents.report import Verdict
+from billing_connectors.fec.bringing import import_fec
+from billing_connectors.fec.parsing import looks_like_fec
 from billing_connectors.files import files_of, read_bounded
 from billing_connectors.recording import Origin
-from billing_connectors.sellers import Creditors, load_creditors, seller_of
+from billing_connectors.sellers import load_creditors
+from billing_connectors.terms import Agreed
 from receivables.errors import IdentifierTaken
 from storage.blobs import MAX_BYTES, PostgresBlobs
 from storage.clocks import now_of
 from storage.database import Database
-from storage.encryption import KeyRing
-from storage.session import Cause, TenantSession
+from storage.session import Cause
 
 CHUNK: Final = 1_000  # rows of an export in one transaction
-TRIES: Final = 3  # of a transaction that met another: a deadlock, or a debtor who got the same legal id meanwhile
 COMMAND: Final = Cause(kind="command", id="import")
 DEFAULT_MAPPING: Final = "generic"
 _EXPORTS: Final = frozenset({".csv", ".tsv", ".txt"})
-_MET_ANOTHER: Final = frozenset({"40001", "40P01"})
-
-
-class Judged(Struct, frozen=True):
-    """A verdict, with the line of an export that it is about and the reason in words."""
-
-    verdict: Verdict
-    line: int | None = None
-    detail: str | None = None
-
-
-class Desk(Struct, frozen=True, kw_only=True):
-    """Where documents are brought in: one tenant, its creditor where one was named, how its exports are read."""
-
-    open: Callable[[], AbstractAsyncContextManager[TenantSession]]
-    keys: KeyRing
-    blobs: PostgresBlobs
-    reader: ConfinedReader
-    mapping: CsvMapping
-    creditor_id: UUID | None = None
 
 
 def desk_of(
@@ -66,6 +46,7 @@ def desk_of(
     cause: Cause = COMMAND,
     creditor_id: UUID | None = None,
     mapping: str | CsvMapping | None = None,
+    agreed: Agreed | None = None,
 ) -> Desk:
     """A desk over a database. Raises UnknownMapping, BadMapping."""
     return Desk(
@@ -75,6 +56,7 @@ def desk_of(
         reader=reader,
         mapping=mapping if isinstance(mapping, CsvMapping) else find_mapping(mapping or DEFAULT_MAPPING),
         creditor_id=creditor_id,
+        agreed=agreed or Agreed(),
     )
 
 
@@ -110,7 +92,7 @@ async def import_all(desk: Desk, paths: Sequence[Path]) -> AsyncGenerator[Judged
         try:
             content = await asyncio.to_thread(read_bounded, path, MAX_BYTES)
         except OSError as error:
-            yield _refusal(str(path), Refusal(reason="unreadable", detail=error.strerror or str(error)))
+            yield refusal(str(path), Refusal(reason="unreadable", detail=error.strerror or str(error)))
             continue
         async for one in import_file(desk, str(path), content):
             yield one
@@ -119,18 +101,21 @@ async def import_all(desk: Desk, paths: Sequence[Path]) -> AsyncGenerator[Judged
 async def import_file(desk: Desk, name: str, content: bytes) -> AsyncGenerator[Judged]:
     """Import one file: an e-invoice is one document, an export one a row. What it is decides its content."""
     if len(content) > MAX_BYTES:
-        yield _refusal(name, Refusal(reason="too_large", detail=f"a file is read up to {MAX_BYTES} bytes"))
+        yield refusal(name, Refusal(reason="too_large", detail=f"a file is read up to {MAX_BYTES} bytes"))
+    elif looks_like_fec(content):
+        async for one in import_fec(desk, name, content):
+            yield one
     elif _is_export(name, content):
         async for one in _import_export(desk, name, content):
             yield one
     else:
         found = await asyncio.to_thread(desk.reader.read, content)
         if isinstance(found, Refusal):
-            yield _refusal(name, found)
+            yield refusal(name, found)
             return
         digest = hashlib.sha256(content).digest()
         origin = Origin(digest=digest, content=content, is_export=False)
-        for one in await _bring_in(desk, name, origin, [_Read("", found, digest)], {}):
+        for one in await _bring_in(desk, name, origin, [Read("", found, digest)], {}):
             yield one
 
 
@@ -138,14 +123,6 @@ def _is_export(name: str, content: bytes) -> bool:
     if content and (markup.looks_like_xml(content) or pdf.looks_like_pdf(content)):
         return False
     return Path(name).suffix.lower() in _EXPORTS
-
-
-class _Read(Struct, frozen=True):
-    """A document with its place in the file and the digest of what it says."""
-
-    place: str
-    document: Document
-    said: bytes
 
 
 async def _import_export(desk: Desk, name: str, content: bytes) -> AsyncGenerator[Judged]:
@@ -159,14 +136,12 @@ async def _import_export(desk: Desk, name: str, content: bytes) -> AsyncGenerato
     numbers: dict[Identity, bytes] = {}
     while chunk := await asyncio.to_thread(_next, rows):
         read = [
-            _Read(str(row.line), row.outcome, _digest(row.outcome))
-            for row in chunk
-            if isinstance(row.outcome, Document)
+            Read(str(row.line), row.outcome, _digest(row.outcome)) for row in chunk if isinstance(row.outcome, Document)
         ]
         verdicts = {one.line: one for one in await _bring_in(desk, name, origin, read, numbers)} if read else {}
         for row in chunk:
             if isinstance(row.outcome, Refusal):
-                yield _refusal(name, row.outcome, row.line)
+                yield refusal(name, row.outcome, row.line)
             else:
                 yield verdicts[row.line]
     async with desk.open() as session:
@@ -189,7 +164,7 @@ def _digest(document: Document) -> bytes:
 
 
 async def _bring_in(
-    desk: Desk, name: str, origin: Origin, read: Sequence[_Read], numbers: dict[Identity, bytes]
+    desk: Desk, name: str, origin: Origin, read: Sequence[Read], numbers: dict[Identity, bytes]
 ) -> list[Judged]:
     """Bring documents in within one transaction, again where it met another; answers a verdict for each."""
     for attempt in range(1, TRIES + 1):
@@ -197,40 +172,27 @@ async def _bring_in(
         try:
             items = await _bring_in_once(desk, before, read, known)
         except (IdentifierTaken, DBAPIError) as error:
-            if attempt == TRIES or not _met_another(error):
+            if attempt == TRIES or not met_another(error):
                 raise
             continue
         origin.blob_id, origin.id, origin.was_taken = before.blob_id, before.id, before.was_taken
         numbers.update(known)
-        return [_judged(name, item) for item in items]
+        return [judgement(name, item) for item in items]
     raise RuntimeError("the last attempt answers or raises")
 
 
 async def _bring_in_once(
-    desk: Desk, origin: Origin, read: Sequence[_Read], numbers: dict[Identity, bytes]
+    desk: Desk, origin: Origin, read: Sequence[Read], numbers: dict[Identity, bytes]
 ) -> list[Item]:
     async with desk.open() as session:
         await recording.serialise(session)
         creditors = await load_creditors(session, desk.creditor_id)
-        items = [_item(one, creditors) for one in read]
+        items = [item_of(desk, one, creditors) for one in read]
         for item in items:
             _check_repeated(item, numbers)
         batch = Batch(session, desk.keys, await now_of(session), items)
         await recording.bring_in(batch, origin, desk.blobs)
     return items
-
-
-def _item(read: _Read, creditors: Creditors) -> Item:
-    """A document with its creditor, or refused because it has none."""
-    seller = seller_of(read.document, creditors)
-    item = Item(place=read.place, document=read.document, said=read.said)
-    if seller.creditor_id is None:
-        item.settle("rejected", seller.reason)
-        return item
-    item.belong_to(seller.creditor_id)
-    if seller.unchecked:
-        item.warnings.append("seller_unchecked")
-    return item
 
 
 def _check_repeated(item: Item, numbers: dict[Identity, bytes]) -> None:
@@ -240,19 +202,3 @@ def _check_repeated(item: Item, numbers: dict[Identity, bytes]) -> None:
     said = numbers.setdefault(item.identity, item.said)
     if said != item.said:
         item.settle("quarantined", "number_repeated", "another row of this file bears the same number")
-
-
-def _met_another(error: Exception) -> bool:
-    if isinstance(error, IdentifierTaken):
-        return True
-    return isinstance(error, DBAPIError) and getattr(error.orig, "sqlstate", None) in _MET_ANOTHER
-
-
-def _judged(name: str, item: Item) -> Judged:
-    verdict = judged(name, item.document, item.status or "rejected", reason=item.reason, warnings=item.warnings)
-    return Judged(verdict, int(item.place) if item.place else None, item.detail)
-
-
-def _refusal(name: str, refusal: Refusal, line: int | None = None) -> Judged:
-    detail = f"{refusal.column}: {refusal.detail}" if refusal.column else refusal.detail
-    return Judged(refused(name, refusal), line, detail or None)

@@ -19,14 +19,18 @@ from receivables.models import CreditNote, DueOnSource
 from receivables.rules import MAX_DUE_BEFORE_ISSUE, first_due, relaid
 
 LEDGER: Final = "csv"  # what an accounting tool exports: it states what is left to pay today, not on the day of issue
+BOOKS: Final = "fec"  # the entries of its accounts: documents with the money that settled them
+LEDGERS: Final = frozenset({LEDGER, BOOKS})
 MAX_READINGS: Final = 50  # of one document; beyond, the poorest are forgotten
 # How rich a source is. A full e-invoice is the document itself; a CSV is a listing of it; MINIMUM is an accounting
 # aid that its own standard does not call an invoice. What a program says through the API ranks above all (100).
 _RANKS: Final = {
     "facturx-extended": 80, "facturx-extended-ctc-fr": 80, "facturx-en16931": 80, "cii": 80, "ubl-invoice": 80,
-    "ubl-creditnote": 80, "facturx-basic": 70, "facturx-basicwl": 60, LEDGER: 50, "facturx": 45, "facturx-minimum": 40,
+    "ubl-creditnote": 80, "facturx-basic": 70, "facturx-basicwl": 60, LEDGER: 50, BOOKS: 48, "facturx": 45,
+    "facturx-minimum": 40,
 }  # fmt: skip
 _POOREST: Final = 40
+_SURENESS: Final = {DueOnSource.NONE: 0, DueOnSource.DEFAULT: 1, DueOnSource.TERMS: 2, DueOnSource.DOCUMENT: 3}
 _DAY: Final = re.compile(r"(?<!\d)(?:(\d{1,2})[./-](\d{1,2})[./-](\d{4})|(\d{4})-(\d{2})-(\d{2}))(?!\d)", re.ASCII)
 _DEBIT_WITHIN: Final = timedelta(days=400)  # of the issue: a day further off in a text is another day's
 
@@ -41,6 +45,7 @@ class Reading(Struct, frozen=True, kw_only=True, omit_defaults=True):
     left_minor: int | None = None  # to pay, or of a credit note to use
     allocated_minor: int = 0  # of the ledger: what we had settled ourselves by then, so it is in `left_minor` too
     due_on: date | None = None
+    due_on_source: DueOnSource = DueOnSource.DOCUMENT
     instalments: tuple[tuple[date, int], ...] = ()
     purchase_order: str | None = None
     payment_terms: str | None = None
@@ -88,8 +93,9 @@ def reading_of(document: Document, *, allocated_minor: int = 0) -> Reading:
         issued_on=document.issued_on,
         total_minor=None if "total_missing" in document.warnings else document.total_minor,
         left_minor=document.amount_due_minor if document.amount_due_stated else None,
-        allocated_minor=allocated_minor if document.format == LEDGER else 0,
-        due_on=document.due_on if usable else None,
+        allocated_minor=allocated_minor if document.format in LEDGERS else 0,
+        due_on=(document.due_on or document.due_on_computed) if usable else None,
+        due_on_source=DueOnSource(document.due_on_source) if document.due_on_computed else DueOnSource.DOCUMENT,
         instalments=tuple((part.due_on, part.amount_minor) for part in document.instalments) if usable else (),
         purchase_order=document.purchase_order if claims else None,
         payment_terms=document.payment_terms_text if claims else None,
@@ -145,7 +151,7 @@ def facts_of(statement: Statement, total_minor: int) -> Facts:
     readings = statement.readings.values()
     # Of several statements of what is left the smallest counts: nobody is chased for more than a source says is open.
     settled_minor = max((settled_of(each, total_minor) for each in readings), default=0)
-    lines, due_on = _schedule(readings, total_minor - settled_minor)
+    lines, due_on, due_on_source = _schedule(readings, total_minor - settled_minor)
     first = first_due(lines)
     debit_day = _best(readings, "direct_debit_on") or (due_on if any(each.direct_debit for each in readings) else None)
     source, rank = max(((each.source, each.rank) for each in readings), key=_by_rank, default=("", 0))
@@ -154,7 +160,7 @@ def facts_of(statement: Statement, total_minor: int) -> Facts:
         settled_minor=settled_minor,
         instalments=lines,
         due_on=first,
-        due_on_source=DueOnSource.NONE if first is None else DueOnSource.DOCUMENT,
+        due_on_source=DueOnSource.NONE if first is None else due_on_source,
         purchase_order=_best(readings, "purchase_order"),
         payment_terms=_best(readings, "payment_terms"),
         direct_debit_on=debit_day,
@@ -170,19 +176,20 @@ def settled_of(reading: Reading, total_minor: int) -> int:
     return min(max(total_minor - reading.left_minor - reading.allocated_minor, 0), total_minor)
 
 
-def _schedule(readings: Iterable[Reading], due_minor: int) -> tuple[tuple[Line, ...], date | None]:
-    """The instalments that the richest dated reading gives, over the amount due, and the last of its days.
+def _schedule(readings: Iterable[Reading], due_minor: int) -> tuple[tuple[Line, ...], date | None, DueOnSource]:
+    """The instalments that the best dated reading gives, over the amount due, the last of its days, and its source.
 
-    Of equally rich ones that with several days counts, then the later day: nobody is chased for what may not be due.
+    A day that a field states counts before one that follows from terms, then the richer source. Of equally rich ones
+    that with several days counts, then the later day: nobody is chased for what may not be due.
     """
     dated = [each for each in readings if each.due_on is not None]
     if not dated:
-        return (Line(amount_minor=due_minor),), None
-    best = max(dated, key=lambda each: (each.rank, each.instalments, each.due_on))
+        return (Line(amount_minor=due_minor),), None, DueOnSource.NONE
+    best = max(dated, key=lambda each: (_SURENESS[each.due_on_source], each.rank, each.instalments, each.due_on))
     if not best.instalments:
-        return (Line(amount_minor=due_minor, due_on=best.due_on),), best.due_on
+        return (Line(amount_minor=due_minor, due_on=best.due_on),), best.due_on, best.due_on_source
     lines = tuple(Line(amount_minor=amount_minor, due_on=day) for day, amount_minor in best.instalments)
-    return relaid(lines, due_minor), best.due_on
+    return relaid(lines, due_minor), best.due_on, best.due_on_source
 
 
 def _best(readings: Iterable[Reading], field: str) -> Any:  # Any: each field has its own type

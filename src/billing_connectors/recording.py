@@ -84,6 +84,21 @@ async def finish(session: TenantSession, origin: Origin) -> None:
         await _remember(session, origin, [_Row("", _READ)])
 
 
+async def keep_origin(batch: Batch, origin: Origin, blobs: PostgresBlobs) -> None:
+    """Keep the bytes of an export that has been taken, also where it brought money and no document."""
+    origin.was_taken = True
+    await _keep_bytes(batch.session, origin, blobs)
+
+
+async def _keep_bytes(session: TenantSession, origin: Origin, blobs: PostgresBlobs) -> None:
+    if origin.blob_id is None:
+        kind = "export" if origin.is_export else "e_invoice"
+        ref = await blobs.put(session, content=origin.content, kind=kind, retention=RETENTION)
+        origin.blob_id = ref.id
+    if origin.is_export and origin.id is None:
+        origin.id = (await _remember(session, origin, [_Row("", _READING)]))[""]
+
+
 async def _pass_over_seen(batch: Batch, origin: Origin) -> None:
     """Settle what was brought in before: the same bytes, or a row that says what its source said last.
 
@@ -136,12 +151,7 @@ async def _keep(batch: Batch, origin: Origin, blobs: PostgresBlobs) -> None:
     kept = [item for item in batch.items if item.status in {*ACCEPTED, "quarantined"} and not item.seen]
     if not kept:
         return
-    if origin.blob_id is None:
-        kind = "export" if origin.is_export else "e_invoice"
-        ref = await blobs.put(batch.session, content=origin.content, kind=kind, retention=RETENTION)
-        origin.blob_id = ref.id
-    if origin.is_export and origin.id is None:
-        origin.id = (await _remember(batch.session, origin, [_Row("", _READING)]))[""]
+    await _keep_bytes(batch.session, origin, blobs)
     rows = [
         _Row(item.place, item.status or "", item.reason, item.object_id)
         for item in kept

@@ -22,6 +22,7 @@ from receivables.corrections import draft_from, update_invoice
 from receivables.drafts import Share
 from receivables.locks import lock_debtors
 from receivables.merges import roots_of
+from receivables.models import Invoice
 from storage.session import TenantSession, tenant_of
 
 MAX_PAIRS: Final = 5_000
@@ -78,13 +79,23 @@ async def _set_off(batch: Batch, pair: Row[tuple[UUID, ...]]) -> None:
     await lock_debtors(session, [pair.note_debtor_id, pair.invoice_debtor_id])
     note = await access.credit_note(session, pair.note_id, lock=True)
     invoice = await access.invoice(session, pair.invoice_id, lock=True)
+    amount_minor = await room_for(batch, invoice, note.remaining_minor)
+    left_minor = min(amount_minor, (await access.invoice(session, invoice.id, lock=True)).balance_minor)
+    if left_minor > 0:
+        share = Share(amount_minor=left_minor, invoice_id=invoice.id)
+        await allocate_credit_note(session, note.id, [share], batch.now)
+
+
+async def room_for(batch: Batch, invoice: Invoice, wanted_minor: int) -> int:
+    """Let an invoice be settled by what is known of it, in place of the mere word of an export; answers how much.
+
+    What the export has as settled holds this credit note or receipt already: it is not taken off twice.
+    """
+    session = batch.session
     before = (await statements.of_documents(session, [invoice.id]))[invoice.id]
     counted_minor = _counted_by_ledger(before, invoice.total_minor)
-    amount_minor = min(note.remaining_minor, invoice.balance_minor + counted_minor)
-    if amount_minor <= 0:
-        return
-    if counted_minor:
-        # What the ledger has as settled holds this credit note already: it is not taken off twice.
+    amount_minor = min(wanted_minor, invoice.balance_minor + counted_minor)
+    if amount_minor > 0 and counted_minor:
         reading = before.readings[LEDGER]
         counted = structs.replace(reading, allocated_minor=reading.allocated_minor + amount_minor)
         after = with_reading(before, LEDGER, counted)
@@ -93,10 +104,7 @@ async def _set_off(batch: Batch, pair: Row[tuple[UUID, ...]]) -> None:
         if named(change):
             await update_invoice(session, invoice.id, change, batch.now)
         await statements.keep_documents(session, {invoice.id: after})
-    left_minor = min(amount_minor, (await access.invoice(session, invoice.id, lock=True)).balance_minor)
-    if left_minor > 0:
-        share = Share(amount_minor=left_minor, invoice_id=invoice.id)
-        await allocate_credit_note(session, note.id, [share], batch.now)
+    return amount_minor
 
 
 def _counted_by_ledger(statement: Statement, total_minor: int) -> int:

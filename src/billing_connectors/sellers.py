@@ -5,11 +5,13 @@ from typing import Final
 from uuid import UUID
 
 from msgspec import Struct
-from sqlalchemy import select
+from sqlalchemy import literal_column, select
+from sqlalchemy.dialects.postgresql import JSONB
 
 from billing_connectors.documents.canonical import Document
 from billing_connectors.legal_ids import stated_by
-from billing_connectors.merging import LEDGER
+from billing_connectors.merging import LEDGERS
+from billing_connectors.terms import Agreed
 from kernel.text import fold
 from receivables.errors import CreditorNotFound
 from receivables.identifiers import CREDITORS, Identifier, held_by, implied
@@ -17,6 +19,8 @@ from receivables.models import Creditor
 from storage.session import TenantSession, tenant_of
 
 MAX_CREDITORS: Final = 1_000
+# What a creditor states of terms, whichever of it there is a column for.
+_AGREED: Final = literal_column("to_jsonb(creditor)", JSONB()).label("agreed")
 
 
 class Legal(Struct, frozen=True):
@@ -26,6 +30,7 @@ class Legal(Struct, frozen=True):
     name: str
     currency: str
     identifiers: frozenset[Identifier]
+    agreed: Agreed = Agreed()
 
 
 class Creditors(Struct, frozen=True):
@@ -38,6 +43,11 @@ class Creditors(Struct, frozen=True):
     def ours(self) -> tuple[Legal, ...]:
         """Whose sales the documents may be."""
         return self.all if self.chosen is None else (self.chosen,)
+
+    def agreed(self, creditor_id: UUID, said: Agreed) -> Agreed:
+        """What is stated about the day to pay: what was said for this import, else by the creditor."""
+        own = next((each.agreed for each in self.all if each.id == creditor_id), Agreed())
+        return Agreed(said.eom_reading or own.eom_reading, said.payment_terms or own.payment_terms)
 
     @property
     def currency(self) -> str | None:
@@ -57,7 +67,7 @@ class Seller(Struct, frozen=True):
 async def load_creditors(session: TenantSession, chosen_id: UUID | None) -> Creditors:
     """Who may be the seller. Raises CreditorNotFound."""
     statement = (
-        select(Creditor.id, Creditor.name, Creditor.currency)
+        select(Creditor.id, Creditor.name, Creditor.currency, _AGREED)
         .where(Creditor.tenant_id == tenant_of(session))
         .order_by(Creditor.id)
         .limit(MAX_CREDITORS)
@@ -65,7 +75,13 @@ async def load_creditors(session: TenantSession, chosen_id: UUID | None) -> Cred
     rows = (await session.execute(statement)).all()
     held = await held_by(session, CREDITORS, [row.id for row in rows])
     every = tuple(
-        Legal(row.id, fold(row.name), row.currency, frozenset(form for one in held[row.id] for form in implied(one)))
+        Legal(
+            row.id,
+            fold(row.name),
+            row.currency,
+            frozenset(form for one in held[row.id] for form in implied(one)),
+            Agreed(row.agreed.get("eom_reading"), row.agreed.get("payment_terms")),
+        )
         for row in rows
     )
     chosen = next((each for each in every if each.id == chosen_id), None)
@@ -85,7 +101,7 @@ def seller_of(document: Document, creditors: Creditors) -> Seller:
         return _only([each for each in ours if each in matching], "not_our_sale")
     if matching:  # another creditor than the one that was chosen
         return Seller(None, "not_our_sale")
-    unchecked = not any(each.identifiers for each in ours) or document.format != LEDGER
+    unchecked = not any(each.identifiers for each in ours) or document.format not in LEDGERS
     if len(ours) > 1:
         name = fold(document.seller.name)
         ours = tuple(each for each in ours if each.name == name)

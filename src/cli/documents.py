@@ -10,8 +10,10 @@ from msgspec.structs import replace
 
 from billing_connectors.documents.confined import ConfinedReader
 from billing_connectors.importing import Judged, desk_of, import_all
+from billing_connectors.terms import Agreed
 from cli.people import CAUSE, run
 from kernel import ids
+from law.payment_terms.grammar import BadTerms, parse, written
 from storage.database import Database
 from tenants.creation import find_tenant
 
@@ -28,6 +30,10 @@ def import_() -> None:
 @click.option("--tenant", "tenant_slug", required=True, help="The tenant's slug.")
 @click.option("--creditor", help="The creditor's id (crd_…): whose sales these are.")
 @click.option("--mapping", help="How to read a CSV: generic, journal-des-ventes, or a JSON file (generic by default).")
+@click.option(
+    "--payment-terms", help="Terms of documents that state none: net:30, net_eom:45, eom_net:45, net_eom:30@15, …"
+)
+@click.option("--eom-reading", type=click.Choice(["net_eom", "eom_net"]), help='How "N jours fin de mois" is meant.')
 @click.option("--backfill", is_flag=True, help="Bulk history: recorded, but not delivered to webhooks by itself.")
 @click.option("--json", "as_json", is_flag=True, help="Answer one JSON object a line.")
 def import_documents(
@@ -36,22 +42,27 @@ def import_documents(
     tenant_slug: str,
     creditor: str | None,
     mapping: str | None,
+    payment_terms: str | None,
+    eom_reading: str | None,
     backfill: bool,
     as_json: bool,
 ) -> None:
-    """Import e-invoices (Factur-X, UBL, CII) and CSV exports; PATHS are files, or folders to walk.
+    """Import e-invoices (Factur-X, UBL, CII), accounting entries (FEC) and CSV exports; PATHS are files or folders.
 
     Every document and every row gets a verdict: imported, updated, unchanged, rejected or quarantined.
     """
     creditor_id = ids.decode("crd", creditor) if creditor is not None else None
     cause = replace(CAUSE, backfill=backfill)
+    agreed = Agreed(eom_reading, _checked(payment_terms))
 
     async def work(database: Database) -> Counter[str]:
         async with database.directory() as directory:
             found = await find_tenant(directory, tenant_slug)
         counts: Counter[str] = Counter()
         with ConfinedReader() as reader:
-            desk = desk_of(database, found.tenant_id, reader, cause=cause, creditor_id=creditor_id, mapping=mapping)
+            desk = desk_of(
+                database, found.tenant_id, reader, cause=cause, creditor_id=creditor_id, mapping=mapping, agreed=agreed
+            )
             async for one in import_all(desk, paths):
                 counts[one.verdict.status] += 1
                 _say(one, as_json=as_json)
@@ -60,6 +71,13 @@ def import_documents(
     counts = run(work)
     if not as_json:
         click.echo(", ".join(f"{count} {status}" for status, count in sorted(counts.items())) or "nothing to import")
+
+
+def _checked(payment_terms: str | None) -> str | None:
+    try:
+        return None if payment_terms is None else written(parse(payment_terms))
+    except BadTerms as error:
+        raise click.BadParameter(str(error), param_hint="--payment-terms") from error
 
 
 def _say(one: Judged, *, as_json: bool) -> None:

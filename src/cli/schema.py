@@ -6,6 +6,7 @@ import billing_connectors.models
 import casework.models
 import dunning.models
 import messaging.models
+import receivables.ledger
 import receivables.models
 import receivables.party_models
 import storage.access_log
@@ -22,8 +23,9 @@ import webhooks.models
 from storage.base import Base
 
 MODULES = (
-    billing_connectors.models, casework.models, dunning.models, messaging.models, receivables.models,
-    receivables.party_models, storage.access_log, storage.blobs, storage.clocks, storage.encryption, storage.events,
+    billing_connectors.models, casework.models, dunning.models, messaging.models, receivables.ledger,
+    receivables.models, receivables.party_models, storage.access_log, storage.blobs, storage.clocks,
+    storage.encryption, storage.events,
     storage.idempotency, storage.jobs, storage.reactions, storage.relay, tenants.models, webhooks.models,
 )  # fmt: skip
 

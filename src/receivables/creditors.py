@@ -27,7 +27,7 @@ from storage.session import TenantSession, tenant_of
 LOGO_RETENTION: Final = "logo"
 _COLUMNS: Final = (
     "external_id", "name", "zone", "language", "country", "currency", "address", "reply_to", "payment_terms",
-    "eom_reading", "allocation_order",
+    "eom_reading", "allocation_rule",
 )  # fmt: skip
 _REFUSALS: Final = {"uq_creditor_external_id": ExternalIdTaken}
 
@@ -157,7 +157,6 @@ def _checked(new: NewCreditor) -> NewCreditor:
     faults.country("/country", new.country)
     faults.currency("/currency", new.currency)
     faults.eom_reading("/eom_reading", new.eom_reading)
-    faults.code("/allocation_order", new.allocation_order)
     clean = structs.replace(
         new,
         name=faults.line("/name", new.name, MAX_NAME),

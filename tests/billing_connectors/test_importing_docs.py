@@ -10,10 +10,13 @@ PAGE = (ROOT / "docs" / "imports.md").read_text("utf-8")
 SOURCES = [path.read_text("utf-8") for path in Path(ROOT / "src" / "billing_connectors").rglob("*.py")]
 REASONS = re.compile(
     r'(?:Rejected|refuse|Seller)\((?:None, )?\s*"([a-z_]+)"|required\("[a-z_]+", "([a-z_]+)"|reason="([a-z_]+)"'
-    r'|settle\("(?:rejected|quarantined)", "([a-z_]+)"|_only\([^\n]*, "([a-z_]+)"\)'
+    r'|_refused\("([a-z_]+)"|\.reason = "([a-z_]+)"|settle\("(?:rejected|quarantined)", "([a-z_]+)"'
+    r'|_only\([^\n]*, "([a-z_]+)"\)'
 )
 WARNINGS = re.compile(
-    r'(?:warnings\.append|Match\(warning=)\(?"?([a-z_]+)"|yield "([a-z_]+)"$|^        \("([a-z_]+)", [^"\n]+\),$',
+    r'(?:warnings\.append|Match\(warning=|warnings=)[\[(]?"?([a-z_]+)"|warnings=\(\*\w+(?:\.warnings)?, "([a-z_]+)"\)'
+    r'|Carried\([^\n]*\("([a-z_]+)",\)'
+    r'|yield "([a-z_]+)"$|^ {8,12}\("([a-z_]+)", [^"\n]+\),$',
     re.MULTILINE,
 )
 

@@ -10,7 +10,8 @@ from billing_connectors.documents.report import judged, refused
 from support.documents import make_cii, refusal_of
 
 FIELDS = [
-    "file", "status", "reason", "kind", "number", "issued_on", "due_on", "due_on_source", "currency", "total_minor",
+    "file", "status", "reason", "kind", "number", "issued_on", "due_on", "due_on_source",
+    "due_on_computed", "currency", "total_minor",
     "amount_due_minor", "seller_ids", "buyer_name", "warnings",
 ]  # fmt: skip
 

@@ -11,7 +11,8 @@ from storage.database import Urls
 from support.documents import make_cii
 
 FIELDS = [
-    "file", "status", "reason", "kind", "number", "issued_on", "due_on", "due_on_source", "currency", "total_minor",
+    "file", "status", "reason", "kind", "number", "issued_on", "due_on", "due_on_source",
+    "due_on_computed", "currency", "total_minor",
     "amount_due_minor", "seller_ids", "buyer_name", "warnings",
 ]  # fmt: skip
 TABLE = (
@@ -71,7 +72,8 @@ def test_one_json_object_a_line_with_the_fields_that_were_promised(run: type[Run
     ]
     assert lines[0] | {"file": "", "warnings": []} == {
         "file": "", "status": "imported", "reason": None, "kind": "invoice", "number": "FA-2026-0107",
-        "issued_on": "2026-03-02", "due_on": "2026-04-02", "due_on_source": "document", "currency": "EUR",
+        "issued_on": "2026-03-02", "due_on": "2026-04-02", "due_on_source": "document",
+        "due_on_computed": None, "currency": "EUR",
         "total_minor": 12_000, "amount_due_minor": 12_000, "buyer_name": "Boulangerie Marchal", "warnings": [],
         "seller_ids": [{"scheme": "vat", "value": "FR40903821654"}],
     }  # fmt: skip

@@ -85,6 +85,7 @@ class Document(Struct, frozen=True, kw_only=True):
     number: str
     issued_on: date
     due_on: date | None = None
+    due_on_computed: date | None = None  # where no field states it: what terms make of the day of issue
     due_on_source: DueOnSource = "none"
     currency: str
     total_minor: int

@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from billing_connectors.documents.canonical import Document, DueOnSource, Kind, LegalId, Refusal
 
+Movement = Literal["receipt", "return"]  # of money, in the books of a year
 Status = Literal["imported", "updated", "unchanged", "rejected", "quarantined"]
 
 
@@ -17,11 +18,12 @@ class Verdict(Struct, frozen=True, kw_only=True):
     file: str
     status: Status
     reason: str | None
-    kind: Kind | None
+    kind: Kind | Movement | None
     number: str | None
     issued_on: date | None
     due_on: date | None
     due_on_source: DueOnSource | None
+    due_on_computed: date | None  # from terms: `due_on` is only what a field of the document states
     currency: str | None
     total_minor: int | None
     amount_due_minor: int | None
@@ -41,6 +43,7 @@ def refused(file: str, refusal: Refusal) -> Verdict:
         issued_on=None,
         due_on=None,
         due_on_source=None,
+        due_on_computed=None,
         currency=None,
         total_minor=None,
         amount_due_minor=None,
@@ -63,6 +66,7 @@ def judged(
         issued_on=document.issued_on,
         due_on=document.due_on,
         due_on_source=document.due_on_source,
+        due_on_computed=document.due_on_computed,
         currency=document.currency,
         total_minor=document.total_minor,
         amount_due_minor=document.amount_due_minor,
