@@ -136,6 +136,9 @@ def _operation(reader: schemas.Reader, route: HTTPRoute, handler: HTTPRouteHandl
         if method == "patch":
             content["application/merge-patch+json"] = content["application/json"]
         operation["requestBody"] = {"required": True, "content": content}
+    if plan.upload is not None:
+        content = {"application/octet-stream": {"schema": {"type": "string", "format": "binary", "minLength": 1}}}
+        operation["requestBody"] = {"required": True, "content": content}
     inner = "" if "id" in reader.fields(_returns(handler)) else reader.holder_of_id(_returns(handler))
     if inner:
         operation[ID_AT] = f"/{inner}/id"

@@ -48,11 +48,21 @@ class KnownSide(Struct, frozen=True, kw_only=True):
     debtor_ids: tuple[Identifier, ...] = ()
 
 
+class Came(Struct, frozen=True):
+    """How the incoming document came: what its file is known by."""
+
+    digest: bytes
+    blob_id: UUID | None
+    id: UUID | None  # of the file's own row
+    import_id: UUID | None
+
+
 class Sides(Struct, frozen=True, kw_only=True):
     """Both sides of a conflict, as they are sealed."""
 
     document: Document
     said: bytes
+    came: Came
     known: KnownSide | None = None
     candidates: tuple[UUID, ...] = ()
 
@@ -65,7 +75,7 @@ class Opened(Struct, frozen=True):
     task: NewTask
 
 
-async def open_conflicts(batch: Batch, opened: Sequence[Opened]) -> None:
+async def open_conflicts(batch: Batch, opened: Sequence[Opened], came: Came) -> None:
     """Keep both sides of each contradiction; a document that contradicts again as before changes nothing."""
     if not opened:
         return
@@ -78,7 +88,7 @@ async def open_conflicts(batch: Batch, opened: Sequence[Opened]) -> None:
     for conflict_id, one in news.items():
         item, key = one.item, keys[conflict_id]
         side = None if item.object_id is None else known.get(item.object_id)
-        sides = Sides(document=item.document, said=item.said, known=side, candidates=item.candidates)
+        sides = Sides(document=item.document, said=item.said, came=came, known=side, candidates=item.candidates)
         rows.append(
             ConflictRow(
                 tenant_id=tenant_id,

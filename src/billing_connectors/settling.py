@@ -15,7 +15,7 @@ from sqlalchemy import text
 
 from billing_connectors import disagreeing, recording
 from billing_connectors.batches import Batch, Item
-from billing_connectors.disagreeing import TABLE, KnownSide, Sides
+from billing_connectors.disagreeing import TABLE, Came, KnownSide, Sides
 from billing_connectors.documents.canonical import MAX_ID, Document
 from billing_connectors.errors import ConflictNotFound, ConflictNotOpen, ConflictUnresolved
 from billing_connectors.legal_ids import stated_by
@@ -150,7 +150,7 @@ async def resolve(  # the options by name
         await _set_aside(session, row, sides)
     else:
         item = await _prepared(session, row, sides, how, now)
-        await _bring_in(session, keys, row, item, now)
+        await _bring_in(Batch(session, keys, now, [item]), row, sides.came)
         if how.keep == "both_distinct" and row.object_id is not None and item.object_id is not None:
             await _lead(session, row, sides, item.object_id)
     if row.state is ConflictState.OPEN:  # the pipeline has closed it where it took the document by its own name
@@ -325,16 +325,15 @@ _TAKEN: Final = {  # bounded: by the numbers asked for
 }
 
 
-async def _bring_in(session: TenantSession, keys: KeyRing, row: ConflictRow, item: Item, now: datetime) -> None:
+async def _bring_in(batch: Batch, row: ConflictRow, came: Came) -> None:
     """Let the document in by the import's own way. Raises ConflictUnresolved where it would be quarantined again."""
-    document = await session.get(ImportedDocument, (row.tenant_id, row.document_id))
-    if document is None:
-        raise ConflictUnresolved("the document is gone")
-    origin = Origin(digest=document.content_hash, content=b"", is_export=bool(row.place))
-    await recording.find_origin(session, origin)
-    origin.blob_id = origin.blob_id or document.blob_id
-    await recording.bring_in(Batch(session, keys, now, [item]), origin, PostgresBlobs(keys))
+    origin = Origin(
+        digest=came.digest, content=b"", is_export=bool(row.place), blob_id=came.blob_id, id=came.id,
+        import_id=came.import_id,
+    )  # fmt: skip
+    await recording.bring_in(batch, origin, PostgresBlobs(batch.keys))
+    (item,) = batch.items
     if item.status not in ACCEPTED:
         raise ConflictUnresolved(f"{item.reason}: {item.detail}" if item.detail else item.reason or "")
     values = {"tenant_id": row.tenant_id, "id": row.document_id, "status": item.status}
-    await session.execute(_MARK, values)  # a row of an export that says nothing new has no row written for it
+    await batch.session.execute(_MARK, values)  # a row of an export that says nothing new has no row written for it

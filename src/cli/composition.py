@@ -5,6 +5,10 @@ from uuid import UUID
 
 import billing_connectors.erasure
 import billing_connectors.events
+import billing_connectors.file_imports.closing
+import billing_connectors.file_imports.events
+import billing_connectors.file_imports.running
+import billing_connectors.file_imports.undoing
 import casework.erasure
 import casework.events
 import casework.holds
@@ -29,12 +33,22 @@ from storage.registry import Registry
 from storage.session import TenantSession
 
 MODULES = (
-    billing_connectors.erasure, casework.erasure, casework.holds, dunning.planning, dunning.reactions,
-    receivables.erasure, receivables.reactions, tenants.advancing, webhooks.recovery,
-)  # fmt: skip
+    billing_connectors.erasure,
+    billing_connectors.file_imports.closing,
+    billing_connectors.file_imports.running,
+    billing_connectors.file_imports.undoing,
+    casework.erasure,
+    casework.holds,
+    dunning.planning,
+    dunning.reactions,
+    receivables.erasure,
+    receivables.reactions,
+    tenants.advancing,
+    webhooks.recovery,
+)
 EVENTS = (  # imported so that the catalogue is whole in every process: a worker may emit what another module declares
-    billing_connectors.events, casework.events, dunning.events, messaging.events, receivables.events, tenants.events,
-    webhooks.events,
+    billing_connectors.events, billing_connectors.file_imports.events, casework.events, dunning.events,
+    messaging.events, receivables.events, tenants.events, webhooks.events,
 )  # fmt: skip
 
 

@@ -22,6 +22,8 @@ from api.v1.dunning import Courses, InvoiceDunning, Notices
 from api.v1.events import Events
 from api.v1.handlings import Handlings
 from api.v1.holds import Holds
+from api.v1.import_mappings import ImportMappings
+from api.v1.imports import Imports
 from api.v1.invoices import Invoices
 from api.v1.jobs import Jobs
 from api.v1.messages import Mails, Messages, OptOuts
@@ -30,6 +32,7 @@ from api.v1.receipts import Receipts
 from api.v1.tasks import Tasks
 from api.v1.tenant import TenantController
 from api.v1.test_clocks import Clocks
+from api.v1.uploads import Uploads
 from api.v1.webhook_endpoints import WebhookEndpoints
 from api.v1.write_offs import WriteOffs
 
@@ -50,6 +53,9 @@ RESOURCES: Final[list[type[Controller]]] = [
     CreditNotes,
     Receipts,
     Allocations,
+    Uploads,
+    ImportMappings,
+    Imports,
     WriteOffs,
     Charges,
     InvoiceLedger,
