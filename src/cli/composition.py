@@ -3,6 +3,8 @@
 from datetime import datetime
 from uuid import UUID
 
+import billing_connectors.erasure
+import billing_connectors.events
 import billing_connectors.file_imports.closing
 import billing_connectors.file_imports.events
 import billing_connectors.file_imports.running
@@ -31,6 +33,7 @@ from storage.registry import Registry
 from storage.session import TenantSession
 
 MODULES = (
+    billing_connectors.erasure,
     billing_connectors.file_imports.closing,
     billing_connectors.file_imports.running,
     billing_connectors.file_imports.undoing,
@@ -44,8 +47,8 @@ MODULES = (
     webhooks.recovery,
 )
 EVENTS = (  # imported so that the catalogue is whole in every process: a worker may emit what another module declares
-    billing_connectors.file_imports.events, casework.events, dunning.events, messaging.events, receivables.events,
-    tenants.events, webhooks.events,
+    billing_connectors.events, billing_connectors.file_imports.events, casework.events, dunning.events,
+    messaging.events, receivables.events, tenants.events, webhooks.events,
 )  # fmt: skip
 
 

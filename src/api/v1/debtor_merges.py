@@ -15,7 +15,7 @@ from api.routes import needs
 from api.v1.filters import DebtorFilter
 from kernel import ids
 from kernel.cursors import CursorInvalid
-from kernel.errors import PreconditionFailed
+from kernel.errors import Fault, Invalid, PreconditionFailed
 from receivables import matches, merging, queries, suggestions
 from receivables.erasure import erase_debtor
 from receivables.errors import (
@@ -82,13 +82,14 @@ class DebtorMerges(Controller):
         self,
         session: NamedDependency[TenantSession],
         debtor_id: FromPath[str],
-        into: Annotated[str, QueryParameter(name="into", pattern=ID, description="Into whom.")],
+        into: Annotated[str | None, QueryParameter(name="into", pattern=ID, description="Into whom: required.")] = None,
     ) -> MergePreview:
         """Show what would be seen under another debtor; nothing is changed."""
-        into_id = id_filter(into, "into", "dbt")
+        wanted, into_id = ids.decode("dbt", debtor_id), id_filter(into, "into", "dbt")
         if into_id is None:
-            raise DebtorNotFound
-        return await merging.preview_merge(session, ids.decode("dbt", debtor_id), into_id)
+            fault = Fault(pointer="/query/into", code="required", message="name the debtor to merge into")
+            raise Invalid(errors=[fault])
+        return await merging.preview_merge(session, wanted, into_id)
 
     @post(
         "/{debtor_id:str}/merge",

@@ -11,6 +11,7 @@ from api.v1.api_keys import ApiKeys
 from api.v1.balances import DebtorLedger, InvoiceLedger, LedgerEntries
 from api.v1.bank_accounts import BankAccounts
 from api.v1.charges import Charges
+from api.v1.conflicts import Conflicts
 from api.v1.contacts import Contacts
 from api.v1.credit_notes import CreditNotes
 from api.v1.creditors import Creditors
@@ -64,6 +65,7 @@ RESOURCES: Final[list[type[Controller]]] = [
     Holds,
     Handlings,
     Tasks,
+    Conflicts,
     Policies,
     InvoiceDunning,
     Courses,
