@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from alembic import command
 from alembic.script import ScriptDirectory
@@ -89,9 +89,18 @@ def _recorded(connection: Connection, passwords: Mapping[str, str], revision: st
     return [statement for statement in statements[begin:end] if "alembic_version" not in statement]
 
 
+def accepted(revision: str) -> Mapping[str, str]:
+    """The rules of squawk that a migration breaks knowingly, each with its reason: its own `ACCEPTED`."""
+    if revision not in revisions():
+        return {}
+    module = ScriptDirectory.from_config(config_for()).get_revision(revision).module
+    return cast("Mapping[str, str]", getattr(module, "ACCEPTED", {}))
+
+
 def lint(revision: str, statements: list[str]) -> list[str]:
     """What squawk says of a migration: what would lock, rewrite or break a table that is in use."""
-    arguments = ("--assume-in-transaction", "--pg-version=15", "--reporter=gcc", f"--exclude={','.join(NOT_ASKED)}")
+    not_asked = (*NOT_ASKED, *accepted(revision))
+    arguments = ("--assume-in-transaction", "--pg-version=15", "--reporter=gcc", f"--exclude={','.join(not_asked)}")
     said = subprocess.run(
         [str(SQUAWK), *arguments, f"--stdin-filepath={revision}.sql"],
         input=";\n".join(statements) + ";\n", capture_output=True, text=True, check=False, timeout=60,

@@ -62,7 +62,7 @@ MUTANTS: Final = (
     ),
     Mutant(
         "the gate does not look again", "src/dunning/gating.py",
-        "    if decision.verdict is not Verdict.ACT:\n        return Drop(decision.codes[0])\n", "",
+        '            (next(iter(decision.codes), ""), decision.verdict is not Verdict.ACT),\n', "",
         "tests/stories/test_facts_in_between.py",
     ),
     Mutant(

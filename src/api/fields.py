@@ -32,7 +32,7 @@ PREFIXES: Final = {
     "invoice": "inv", "instalment": "ins", "credit_note": "crn", "receipt": "rcp", "reversal": "rev",
     "allocation": "alc", "hold": "hld", "handling": "hnd", "task": "tsk", "policy": "pol", "course": "crs",
     "notice": "ntc", "message": "msg", "opt_out": "opt", "endpoint": "whe", "delivery": "dlv", "event": "evt",
-    "job": "job", "document": "doc",
+    "job": "job", "document": "doc", "charge": "chg", "write_off": "wof", "ledger_entry": "lge",
 }  # fmt: skip
 
 

@@ -10,7 +10,8 @@ import click
 import msgspec
 import uvloop
 
-from cli.processes import exit_on_sigterm, ignore_stops, on_stop, raise_file_limit, spare_collector
+from cli import stopping as stops
+from cli.processes import raise_file_limit, spare_collector
 from cli.settings import SettingInvalid, Settings, read
 from cli.supervising import end_with_parent, supervise
 from cli.world import Servers, open_database, open_engine, servers
@@ -41,7 +42,7 @@ async def _serve(settings: Settings, where: Servers) -> None:
 
         @contextmanager
         def capture_signals(self) -> Generator[None]:
-            with on_stop(self.stop):
+            with stops.on_stop(self.stop):
                 yield
 
         def stop(self) -> None:
@@ -82,7 +83,7 @@ async def _work(settings: Settings, where: Servers) -> None:
     database = open_database(settings, where, application="relance-worker", pool_size=10)
     stopping = anyio.Event()
     try:
-        with on_stop(stopping.set):
+        with stops.on_stop(stopping.set):
             async with open_engine(settings, database, stopping) as engine:
                 spare_collector()
                 log.info("worker_started")
@@ -96,7 +97,7 @@ def begin() -> Settings:
     settings = read()
     configure_logs(settings.logs)
     raise_file_limit()
-    exit_on_sigterm()
+    stops.listen()
     end_with_parent()
     return settings
 
@@ -107,7 +108,7 @@ def begin() -> Settings:
 def up(*, workers: int, with_demo: bool) -> None:
     """Run the whole service on this machine, beside the embedded servers, until Ctrl-C."""
     settings = read()
-    exit_on_sigterm()
+    stops.listen()
     with servers(settings) as where:
         key = None
         if with_demo:
@@ -123,7 +124,7 @@ def up(*, workers: int, with_demo: bool) -> None:
         try:
             supervise([["serve"], *(["worker"] for _ in range(workers))])
         finally:
-            ignore_stops()
+            stops.ignore()
 
 
 @click.command()

@@ -36,7 +36,7 @@ export RELANCE_REDIS_URL=redis://cache:6379/0
 export RELANCE_KEY_FILE=/run/secrets/relance.key    # 32 bytes; lose it and every sealed field is lost
 ```
 
-Valkey only rings a bell: flushing it loses no work and delays none by more than a few seconds.
+Valkey only rings a bell and counts requests: flushing it loses no work and delays none by more than a few seconds.
 
 ## Health
 

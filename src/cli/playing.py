@@ -27,6 +27,7 @@ from cli.demo.companies import Member
 from cli.demo.counting import Summary
 from cli.demo.receiver import Receiver
 from cli.settings import Settings, read
+from cli.stopping import run
 from cli.supervising import start, stop_all
 from cli.world import Servers, open_database, servers
 from storage.database import Database
@@ -206,7 +207,7 @@ def ensure_world(settings: Settings, where: Servers) -> str | None:
 
     if not companies.EXAMPLES.exists():
         return None
-    made = asyncio.run(work())
+    made = run(work())
     if made is not None:
         descriptor = os.open(kept, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(descriptor, "w") as file:

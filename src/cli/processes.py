@@ -1,17 +1,11 @@
-"""What every long-lived process does first and last: sockets enough, and an end by signal that leaves nothing open."""
+"""What every long-lived process does first: sockets enough, and a garbage collector that lets what stays alone."""
 
-import asyncio
 import gc
 import resource
-import signal
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
-from types import FrameType
-from typing import Final, NoReturn
+from typing import Final
 
 FILES: Final = 65_536  # more than any process of ours holds: connections, mails and webhooks under way
 COLLECT_AFTER: Final = (10_000, 10, 10)  # objects made and still there; then rounds before the next older ones
-STOPS: Final = (signal.SIGTERM, signal.SIGINT)
 
 
 def raise_file_limit() -> None:
@@ -31,33 +25,3 @@ def spare_collector() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(*COLLECT_AFTER)
-
-
-def exit_on_sigterm() -> None:
-    """Until somebody listens to it, let SIGTERM end the process by an exception, so that what was opened is closed."""
-
-    def leave(number: int, _: FrameType | None) -> NoReturn:
-        ignore_stops()
-        raise SystemExit(128 + number)
-
-    signal.signal(signal.SIGTERM, leave)
-
-
-def ignore_stops() -> None:
-    """Already on the way out: a second signal must not cut the first one's work short."""
-    for number in STOPS:
-        signal.signal(number, signal.SIG_IGN)
-
-
-@contextmanager
-def on_stop(call: Callable[[], None]) -> Generator[None]:
-    """Call at the first SIGTERM or SIGINT that reaches the running loop."""
-    loop = asyncio.get_running_loop()
-    for number in STOPS:
-        loop.add_signal_handler(number, call)
-    try:
-        yield
-    finally:
-        for number in STOPS:
-            loop.remove_signal_handler(number)
-        ignore_stops()

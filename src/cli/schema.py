@@ -6,6 +6,7 @@ import billing_connectors.models
 import casework.models
 import dunning.models
 import messaging.models
+import receivables.ledger
 import receivables.models
 import storage.access_log
 import storage.blobs
@@ -21,9 +22,9 @@ import webhooks.models
 from storage.base import Base
 
 MODULES = (
-    billing_connectors.models, casework.models, dunning.models, messaging.models, receivables.models,
-    storage.access_log, storage.blobs, storage.clocks, storage.encryption, storage.events, storage.idempotency,
-    storage.jobs, storage.reactions, storage.relay, tenants.models, webhooks.models,
+    billing_connectors.models, casework.models, dunning.models, messaging.models, receivables.ledger,
+    receivables.models, storage.access_log, storage.blobs, storage.clocks, storage.encryption, storage.events,
+    storage.idempotency, storage.jobs, storage.reactions, storage.relay, tenants.models, webhooks.models,
 )  # fmt: skip
 
 metadata = Base.metadata

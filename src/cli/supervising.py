@@ -9,38 +9,33 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Mapping, Sequence
-from types import FrameType
 from typing import IO, Final
 
 import click
 
-POLL_S: Final = 0.5
+from cli.stopping import told
+
+POLL_S: Final = 0.2
 STOP_S: Final = 25.0
 RESTART_S: Final = 1.0
 CHILD: Final = "RELANCE_CHILD"  # set in the environment of a supervised child
 
 
 def supervise(commands: Sequence[Sequence[str]]) -> None:
-    """Run `relance <command>` for each, until SIGTERM or SIGINT; a child that dies is started again."""
-    stopping = threading.Event()
-
-    def end(_: int, __: FrameType | None) -> None:
-        stopping.set()
-
-    previous = {number: signal.signal(number, end) for number in (signal.SIGTERM, signal.SIGINT)}
+    """Run `relance <command>` for each, until a stop comes; a child that dies is started again."""
     children = {place: start(command) for place, command in enumerate(commands)}
     try:
-        while not stopping.wait(POLL_S):
+        while not told():
+            time.sleep(POLL_S)
             for place, child in children.items():
-                if child.poll() is not None:
+                if child.poll() is not None and not told():
                     click.echo(f"{' '.join(commands[place])} ended with {child.returncode}; started again", err=True)
-                    stopping.wait(RESTART_S)
+                    time.sleep(RESTART_S)
                     children[place] = start(commands[place])
     finally:
         stop_all(list(children.values()))
-        for number, handler in previous.items():
-            signal.signal(number, handler)
 
 
 def start(

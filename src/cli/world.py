@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from cli.composition import build_registry, build_sender
 from cli.settings import Settings
+from cli.stopping import leave_if_told, run
 from messaging.capture.server import CaptureServer
 from messaging.captured import DatabaseSink
 from messaging.channels.email.sending import EmailChannel
@@ -20,7 +21,7 @@ from runtime.metrics import Metrics
 from storage.database import Database, Urls
 from storage.embedded import servers as embedded
 from storage.encryption import LocalKeyProvider
-from storage.migrating import migrate_now
+from storage.migrating import migrate
 from storage.session import Cause
 from workers.doorbell import ArqDoorbell, Redis, at_socket, at_url
 from workers.engine import Engine
@@ -47,6 +48,7 @@ def servers(settings: Settings, *, fsync: bool = True) -> Generator[Servers]:
         return
     running = embedded.start(settings.data_dir, fsync=fsync)
     try:
+        leave_if_told()
         redis = (
             at_socket(running.redis_socket_path, running.redis_password)
             if settings.redis_url is None
@@ -55,7 +57,7 @@ def servers(settings: Settings, *, fsync: bool = True) -> Generator[Servers]:
         if settings.embedded_database:
             urls = running.database_urls
             own = Urls(app=urls.app, dispatcher=urls.dispatcher, pump=urls.pump, owner=urls.owner, admin=urls.admin)
-            migrate_now(urls.owner, running.passwords)
+            run(migrate(urls.owner, running.passwords))
         else:
             own = _external(settings)
         yield Servers(own, redis, running.passwords, embedded=settings.embedded_database)

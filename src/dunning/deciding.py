@@ -11,7 +11,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from dunning.rules import CatchUp, PolicyBody, step_at
+from dunning.rules import CatchUp, PolicyBody, step_at, step_day
 from kernel.clock import at, day_of
 
 
@@ -62,6 +62,7 @@ class Facts(Struct, frozen=True, kw_only=True):
     # what has been said
     cycle: int = 1
     from_step: int = 0
+    seen_on: date | None = None  # the creditor's day on which the debt was first seen
     said: tuple[Said, ...] = ()
     contacted_on: date | None = None  # the last day this debtor was written to, by any debt of the creditor
 
@@ -221,7 +222,9 @@ def _own_verdict(blockers: list[Blocker]) -> Verdict:
 def _step_in_question(facts: Facts, policy: PolicyBody, now: datetime) -> int | None:
     """The step to take next; None when every step has been taken.
 
-    By `highest`, of several steps whose day has come only the last is in question; by `sequence` the first.
+    By `highest`, of several steps whose day has come only the last is in question; by `sequence` the first. Steps whose
+    day had passed when the debt was first seen are no arrears of ours: where the debt entered at one of them, as by
+    `first_step`, they go one after the other.
     """
     taken = [_place(policy, said.step) for said in facts.said if said.cycle == facts.cycle]
     first = max([facts.from_step, *(place + 1 for place in taken)])
@@ -234,7 +237,8 @@ def _step_in_question(facts: Facts, policy: PolicyBody, now: datetime) -> int | 
         reached = step_at(policy, last + 1, facts.due_on, facts.creditor_zone) <= now
         lapsed = policy.steps[last].preventive and today > facts.due_on  # a word before the due date comes too late
         small = _chaseable(facts) < policy.steps[last].minimum_minor.get(facts.currency, 0)
-        if not lapsed and not (reached and (policy.catch_up is CatchUp.HIGHEST or small)):
+        ours = facts.seen_on is None or step_day(policy, last + 1, facts.due_on) >= facts.seen_on
+        if not lapsed and not (reached and ((ours and policy.catch_up is CatchUp.HIGHEST) or small)):
             break
         last += 1
     return None if policy.steps[last].preventive and today > facts.due_on else last

@@ -74,7 +74,10 @@ async def gather(
             shut=shut,
             outsourced=handling[debt.instalment_id] is HandlingKind.OUTSOURCED,
             zone=zone,
-            said=said.get(course.instalment_id, ()),
+            said=tuple(
+                Said(row.step, row.cycle, row.state, day_of(row.planned_at, zone))
+                for row in said.get(course.instalment_id, ())
+            ),
             contacted_on=contacted.get((debt.creditor_id, debt.debtor_id)),
         )  # fmt: skip
         cases[key] = Case(course, debt, rules[course.policy_version_id], facts, contact, day_of(now, zone))
@@ -126,19 +129,29 @@ def _facts(
         debtor_zone=zone,
         cycle=course.cycle,
         from_step=course.from_step,
+        seen_on=day_of(course.first_seen_at, debt.creditor_zone),
         said=said,
         contacted_on=contacted_on,
     )
 
 
+class _Planned(Struct, frozen=True):
+    """A notice that stands, as its row has it."""
+
+    step: str
+    cycle: int
+    state: str
+    planned_at: datetime
+
+
 async def _said(
     session: TenantSession, instalment_ids: Sequence[UUID], ignoring: frozenset[UUID]
-) -> dict[UUID, tuple[Said, ...]]:
-    found: dict[UUID, tuple[Said, ...]] = {}
+) -> dict[UUID, list[_Planned]]:
+    found: dict[UUID, list[_Planned]] = {}
     for row in await session.execute(_SAID, {"tenant_id": tenant_of(session), "ids": list(instalment_ids)}):
         if row.id not in ignoring:
-            said = Said(row.step, row.cycle, row.state, row.planned_at.date())
-            found[row.instalment_id] = (*found.get(row.instalment_id, ()), said)
+            planned = _Planned(row.step, row.cycle, row.state, row.planned_at)
+            found.setdefault(row.instalment_id, []).append(planned)
     return found
 
 

@@ -61,17 +61,25 @@ class DunningGate:
         return answers
 
     async def concluded(
-        self, session: TenantSession, outcome: str, parts: Sequence[UUID], code: str, now: datetime
+        self,
+        session: TenantSession,
+        outcome: str,
+        parts: Sequence[UUID],
+        code: str,
+        now: datetime,
+        *,
+        sent_at: datetime | None = None,
     ) -> None:
         """Only what was sent is issued; what was not is withdrawn, and its course is looked at again."""
         if outcome == "sent":
-            await _issued(session, parts, now)
+            await _issued(session, parts, sent_at or now, now)
         elif outcome in {"withdrawn", "failed"}:
             await _withdrawn(session, parts, code, now)
         if outcome == "failed":
             wait = SOON if code == NOT_RECEIVED else FAILED_WAIT
             notices = await _notices(session, parts)
-            await make_due(session, TICK, {notice.course_id: now + wait for notice in notices.values()}.items())
+            looks = {notice.course_id: now + wait for notice in notices.values()}
+            await make_due(session, TICK, looks.items(), at_latest=True)  # a contact may have been mended meanwhile
 
 
 class _Addressed(Struct, frozen=True):
@@ -205,8 +213,11 @@ async def _reschedule(
     await make_due(session, TICK, due.items())
 
 
-async def _issued(session: TenantSession, parts: Sequence[UUID], now: datetime) -> None:
-    """Set what counts; a fact that arrived after the mark changed nothing, and the trace says so."""
+async def _issued(session: TenantSession, parts: Sequence[UUID], sent_at: datetime, now: datetime) -> None:
+    """Set what counts; a fact that arrived after the mark changed nothing, and the trace says so.
+
+    A notice was issued when its message was sent, also when a person finds that out days later.
+    """
     judged = await _judge(session, parts, now)
     overtaken = {part: one.answer for part, one in judged.items()}
     await keep(session, AFTER, _traced(judged, overtaken), now)
@@ -214,7 +225,7 @@ async def _issued(session: TenantSession, parts: Sequence[UUID], now: datetime) 
         if notice.state is not NoticeState.PLANNED:
             continue
         before = NoticeView.of(notice)
-        notice.state, notice.issued_at, notice.version = NoticeState.ISSUED, now, notice.version + 1
+        notice.state, notice.issued_at, notice.version = NoticeState.ISSUED, sent_at, notice.version + 1
         emit(session, NoticeIssued(NoticeView.of(notice), before, now))
 
 

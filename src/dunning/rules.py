@@ -131,10 +131,10 @@ def enter(body: PolicyBody, due_on: date, today: date) -> Entry:
     """
     ahead = next((i for i in range(len(body.steps)) if step_day(body, i, due_on) >= today), len(body.steps))
     passed = [i for i in range(ahead) if not body.steps[i].preventive]
-    if not passed:
-        return Entry(ahead, review=False)
-    first = next(i for i, step in enumerate(body.steps) if not step.preventive)
     too_old = (today - due_on).days > body.max_age_days
+    if not passed:
+        return Entry(ahead, review=too_old)
+    first = next(i for i, step in enumerate(body.steps) if not step.preventive)
     if too_old or body.on_entry is OnEntry.HOLD_FOR_REVIEW:
         return Entry(passed[-1], review=True)
     return Entry(first if body.on_entry is OnEntry.FIRST_STEP else passed[-1], review=False)

@@ -58,6 +58,7 @@ class Message(Queued, TenantRow, Base):
     code: Mapped[str | None] = mapped_column(Text)  # why it failed, is unknown or was withdrawn
     provider_ref: Mapped[str | None] = mapped_column(Text)
     planned_at: Mapped[datetime]  # business time
+    dispatched_at: Mapped[datetime | None]  # business time: when the channel was last called, or was about to be
     sent_at: Mapped[datetime | None]  # business time
 
 

@@ -44,12 +44,12 @@ async def resolve(
     received = resolution is Resolution.RECEIVED
     row.state = MessageState.SENT if received else MessageState.FAILED
     row.version += 1
-    row.sent_at = row.planned_at if received else None
+    row.sent_at = row.dispatched_at if received else None
     code = row.code = f"resolved_{resolution.value}"
     after = MessageView.of(row)
     emit(session, (MessageSent if received else MessageFailed)(after, before, now))
     parts = (await going_parts(session, {row.id}))[row.id]
-    await gate.concluded(session, row.state, parts, code, now)
+    await gate.concluded(session, row.state, parts, code, now, sent_at=row.sent_at)
     if not received:
         await session.flush()
         await release_keys(session, [row.id])

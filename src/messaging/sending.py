@@ -157,7 +157,7 @@ async def dispatch(session: TenantSession, sender: Sender, batch: Sequence[Claim
     await _withdraw(session, sender.gate, [pair for pair in going if pair[0].id not in renderings], answers, now)
     leaving = [message for message in messages if message.id in renderings]
     await copies.keep(session, sender.keys, list(renderings.values()))
-    await _mark(session, leaving, composed)
+    await _mark(session, leaving, composed, now)
     return [_copy(rendering) for rendering in renderings.values()]
 
 
@@ -256,7 +256,9 @@ def _render(writer: Writer, messages: Sequence[Message], composed: Mapping[UUID,
     return written
 
 
-async def _mark(session: TenantSession, leaving: Sequence[Message], composed: Mapping[UUID, Composed]) -> None:
+async def _mark(
+    session: TenantSession, leaving: Sequence[Message], composed: Mapping[UUID, Composed], now: datetime
+) -> None:
     """The last write before the call: from here on, a death means that the outcome is unknown.
 
     The lease stays as it is: whoever holds the batch renews it until the call is over, so that a death is noticed as
@@ -266,7 +268,7 @@ async def _mark(session: TenantSession, leaving: Sequence[Message], composed: Ma
         letter = composed[message.id].letter
         message.template, message.language, message.tone = composed[message.id].template, letter.language, letter.tone
         message.level = letter.level
-        message.state = MessageState.DISPATCHING
+        message.state, message.dispatched_at = MessageState.DISPATCHING, now
     await session.flush()
 
 

@@ -10,6 +10,7 @@ from sqlalchemy import select
 
 from receivables import identifiers
 from receivables.errors import (
+    ChargeNotFound,
     ContactNotFound,
     CreditNoteNotFound,
     CreditorNotFound,
@@ -17,9 +18,11 @@ from receivables.errors import (
     InstalmentNotFound,
     InvoiceNotFound,
     ReceiptNotFound,
+    WriteOffNotFound,
 )
+from receivables.ledger import Charge, WriteOff
 from receivables.locks import lock_debtors
-from receivables.models import Contact, CreditNote, Creditor, Debtor, Instalment, Invoice, Receipt, Reversal
+from receivables.models import Contact, CreditNote, Creditor, Debtor, Instalment, Invoice, Receipt
 from receivables.views import CreditorView, DebtorView, InvoiceView, ReceiptView
 from storage.base import Base
 from storage.session import TenantSession, tenant_of
@@ -148,13 +151,44 @@ async def receipt(session: TenantSession, receipt_id: UUID, *, lock: bool = Fals
     return row
 
 
-async def reversal_of(session: TenantSession, receipt_id: UUID) -> Reversal | None:
-    """How a receipt's money went back, if it did."""
-    statement = select(Reversal).where(Reversal.tenant_id == tenant_of(session), Reversal.receipt_id == receipt_id)
-    return (await session.execute(statement)).scalar_one_or_none()
-
-
 async def receipt_view(session: TenantSession, receipt_id: UUID) -> ReceiptView:
     """One receipt as the world sees it."""
-    row = await receipt(session, receipt_id)
-    return ReceiptView.of(row, await reversal_of(session, receipt_id))
+    return ReceiptView.of(await receipt(session, receipt_id))
+
+
+async def charge(session: TenantSession, charge_id: UUID, *, lock: bool = False) -> Charge:
+    """Load one charge."""
+    row = await session.get(Charge, (tenant_of(session), charge_id))
+    if row is None:
+        raise ChargeNotFound
+    if lock:
+        await lock_debtors(session, [row.debtor_id])
+        await reread(session, row)
+    return row
+
+
+async def write_off(session: TenantSession, write_off_id: UUID, *, lock: bool = False) -> WriteOff:
+    """Load one write-off."""
+    row = await session.get(WriteOff, (tenant_of(session), write_off_id))
+    if row is None:
+        raise WriteOffNotFound
+    if lock:
+        await lock_debtors(session, [row.debtor_id])
+        await reread(session, row)
+    return row
+
+
+async def existing_invoices(session: TenantSession, invoice_ids: Iterable[UUID]) -> set[UUID]:
+    """Those of these invoices that exist."""
+    wanted = list(invoice_ids)
+    statement = select(Invoice.id).where(Invoice.tenant_id == tenant_of(session), Invoice.id.in_(wanted))
+    return set(await session.scalars(statement))  # bounded: by the invoices asked for
+
+
+async def zones_of(session: TenantSession, creditor_ids: Iterable[UUID]) -> dict[UUID, str]:
+    """The time zone of each creditor: whose day it is."""
+    wanted = list(creditor_ids)
+    statement = select(Creditor.id, Creditor.zone).where(
+        Creditor.tenant_id == tenant_of(session), Creditor.id.in_(wanted)
+    )
+    return {row[0]: row[1] for row in await session.execute(statement)}  # bounded: by the creditors asked for

@@ -1,7 +1,7 @@
 """Credit notes: what a creditor gives back. They settle invoices by allocations, as receipts do."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, Final
 from uuid import UUID
 
@@ -11,7 +11,7 @@ from sqlalchemy import select, text
 from kernel import ids
 from kernel.clock import day_of
 from kernel.errors import AppError
-from receivables import access, refusals
+from receivables import access, ledger, refusals
 from receivables.allocations import active_of_source, undo_all
 from receivables.changes import copy_to, draft_of, expect, flush, named
 from receivables.drafts import CreditNoteChange, NewCreditNote
@@ -21,13 +21,14 @@ from receivables.errors import (
     ExternalIdTaken,
 )
 from receivables.events import CreditNoteCreated, CreditNoteUpdated, CreditNoteVoided
+from receivables.ledger import Entry, EntryKind
 from receivables.locks import lock_debtors
 from receivables.merges import roots_of
-from receivables.models import CreditNote, DocumentState, VoidReason
+from receivables.models import NEVER_WAS, CreditNote, DocumentState, VoidReason
 from receivables.outcomes import Outcome
 from receivables.posting import Posting
 from receivables.rules import checked_credit_note, oldest_first, same_year
-from receivables.sharing import parts_for
+from receivables.sharing import parts_for, rule_of
 from receivables.views import CreditNoteView
 from storage.events import emit
 from storage.session import TenantSession, tenant_of
@@ -105,12 +106,14 @@ async def update_credit_note(
     remaining_minor = new.total_minor - new.used_minor - allocated_minor
     if remaining_minor < 0:
         raise AmountBelowAllocated
+    entries = _corrected(row, new, now)
     copy_to(row, new, ("issued_on", "total_minor", "used_minor", "external_id", "source", "source_rank"))
     row.remaining_minor = remaining_minor
     if CreditNoteView.of(row) == before:
         return before
     row.version += 1
     await flush(session, _REFUSALS)
+    await ledger.write(session, entries)
     after = CreditNoteView.of(row)
     emit(session, CreditNoteUpdated(after, before, now))
     return after
@@ -132,7 +135,10 @@ async def void_credit_note(
     creditor = await access.creditor(session, row.creditor_id)
     before = CreditNoteView.of(row)
     posting = Posting(session, now)
-    await undo_all(posting, row, await active_of_source(session, row), day_of(now, creditor.zone))
+    day = row.issued_on if reason in NEVER_WAS else max(day_of(now, creditor.zone), row.issued_on)
+    await undo_all(posting, row, await active_of_source(session, row), day)
+    net_minor = row.total_minor - row.used_minor
+    posting.entries.append(_entry(row, EntryKind.CREDIT_NOTE_VOIDED, net_minor, day, now))
     row.document, row.void_reason, row.remaining_minor = DocumentState.VOID, reason, 0
     row.version += 1
     after = CreditNoteView.of(row)
@@ -141,6 +147,24 @@ async def void_credit_note(
     posting.tell()
     await posting.write()
     return after
+
+
+def _corrected(row: CreditNote, new: NewCreditNote, now: datetime) -> list[Entry]:
+    """What a correction changes in the ledger; another issue day moves the whole amount to it."""
+    was_minor, is_minor = row.used_minor - row.total_minor, new.used_minor - new.total_minor
+    kind = EntryKind.CREDIT_NOTE_CORRECTED
+    if new.issued_on != row.issued_on:
+        parts = ((-was_minor, row.issued_on), (is_minor, new.issued_on))
+    else:
+        parts = ((is_minor - was_minor, row.issued_on),)
+    return [_entry(row, kind, amount_minor, day, now) for amount_minor, day in parts if amount_minor]
+
+
+def _entry(row: CreditNote, kind: EntryKind, amount_minor: int, day: date, now: datetime) -> Entry:
+    return Entry(
+        kind=kind, creditor_id=row.creditor_id, debtor_id=row.debtor_id, currency=row.currency,
+        amount_minor=amount_minor, credit_note_id=row.id, effective_on=day, known_at=now,
+    )  # fmt: skip
 
 
 def draft_from(row: CreditNote) -> NewCreditNote:
@@ -193,11 +217,13 @@ async def _settle(
     for draft in wanted:
         note = notes[draft.id]
         if draft.new.allocations:
-            parts = await parts_for(posting, note, roots[note.debtor_id], draft.new.allocations)
+            rule = await rule_of(session, note.creditor_id, draft.new.allocations)
+            parts = await parts_for(posting, note, roots[note.debtor_id], draft.new.allocations, rule)
         else:
+            rule = None
             parts = _parts_of_preceding(posting, note, named_invoices.get(draft.id), roots)
-        for instalment_id, amount_minor in parts:
-            posting.settle(note, instalment_id, amount_minor, note.issued_on)
+        for target_id, amount_minor in parts:
+            posting.settle(note, target_id, amount_minor, note.issued_on, rule=rule)
     posting.tell()
     await posting.write()
     return {note.id: CreditNoteView.of(note) for note in notes.values()}
@@ -250,6 +276,7 @@ async def _insert(session: TenantSession, drafts: Sequence[Drafted], now: dateti
         "known_at": now,
         "ids": [draft.id for draft in drafts],
         "issue_years": [draft.new.issued_on.year for draft in drafts],
+        "entry_ids": [ids.new_id() for _ in drafts],
         **{name: [getattr(draft.new, name) for draft in drafts] for name in _COLUMNS},
     }
     return set((await session.execute(_INSERT, values)).scalars())
@@ -260,20 +287,33 @@ _COLUMNS: Final = (
     "source", "source_rank",
 )  # fmt: skip
 _INSERT: Final = text("""
-insert into app.credit_note
-  (tenant_id, id, version, creditor_id, debtor_id, external_id, number, issue_year, issued_on, currency, total_minor,
-   used_minor, remaining_minor, document, source, source_rank, known_at)
-select :tenant_id, u.id, 1, u.creditor_id, u.debtor_id, u.external_id, u.number, u.issue_year, u.issued_on, u.currency,
-       u.total_minor, u.used_minor, u.total_minor - u.used_minor, 'open', u.source, u.source_rank, :known_at
-from unnest(cast(:ids as uuid[]), cast(:issue_years as bigint[]), cast(:creditor_id as uuid[]),
-            cast(:debtor_id as uuid[]), cast(:external_id as text[]), cast(:number as text[]),
-            cast(:issued_on as date[]), cast(:currency as text[]), cast(:total_minor as bigint[]),
-            cast(:used_minor as bigint[]), cast(:source as text[]), cast(:source_rank as bigint[]))
-  as u(id, issue_year, creditor_id, debtor_id, external_id, number, issued_on, currency, total_minor, used_minor,
-       source, source_rank)
-join app.creditor c on c.tenant_id = :tenant_id and c.id = u.creditor_id
-join app.debtor d on d.tenant_id = :tenant_id and d.id = u.debtor_id
-order by u.creditor_id, u.number, u.id
-on conflict do nothing
-returning id
+with draft as (
+  select * from unnest(cast(:ids as uuid[]), cast(:entry_ids as uuid[]), cast(:issue_years as bigint[]),
+                       cast(:creditor_id as uuid[]), cast(:debtor_id as uuid[]), cast(:external_id as text[]),
+                       cast(:number as text[]), cast(:issued_on as date[]), cast(:currency as text[]),
+                       cast(:total_minor as bigint[]), cast(:used_minor as bigint[]), cast(:source as text[]),
+                       cast(:source_rank as bigint[]))
+    as u(id, entry_id, issue_year, creditor_id, debtor_id, external_id, number, issued_on, currency, total_minor,
+         used_minor, source, source_rank)
+), written as (
+  insert into app.credit_note
+    (tenant_id, id, version, creditor_id, debtor_id, external_id, number, issue_year, issued_on, currency, total_minor,
+     used_minor, remaining_minor, document, source, source_rank, known_at)
+  select :tenant_id, u.id, 1, u.creditor_id, u.debtor_id, u.external_id, u.number, u.issue_year, u.issued_on,
+         u.currency, u.total_minor, u.used_minor, u.total_minor - u.used_minor, 'open', u.source, u.source_rank,
+         :known_at
+  from draft u
+  join app.creditor c on c.tenant_id = :tenant_id and c.id = u.creditor_id
+  join app.debtor d on d.tenant_id = :tenant_id and d.id = u.debtor_id
+  order by u.creditor_id, u.number, u.id
+  on conflict do nothing
+  returning id
+), entries as (
+  insert into app.ledger_entry (tenant_id, id, kind, creditor_id, debtor_id, currency, amount_minor, credit_note_id,
+                                effective_on, known_at)
+  select :tenant_id, u.entry_id, 'credit_note_recorded', u.creditor_id, u.debtor_id, u.currency,
+         u.used_minor - u.total_minor, u.id, u.issued_on, :known_at
+  from draft u join written w on w.id = u.id
+)
+select id from written
 """)

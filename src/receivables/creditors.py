@@ -22,6 +22,7 @@ from storage.session import TenantSession, tenant_of
 
 _COLUMNS: Final = (
     "external_id", "name", "zone", "language", "country", "currency", "address", "reply_to", "iban", "bic",
+    "allocation_rule",
 )  # fmt: skip
 _REFUSALS: Final = {"uq_creditor_external_id": ExternalIdTaken}
 

@@ -7,11 +7,13 @@ from uuid import UUID
 from msgspec import UNSET, Struct, UnsetType
 
 from receivables.identifiers import Identifier
-from receivables.models import DebtorKind, DueOnSource, ReceiptState
+from receivables.ledger import ChargeKind, WriteOffReason
+from receivables.models import AllocationRule, DebtorKind, DueOnSource, ReceiptState, ReversalKind
+from receivables.taxes import ExchangeRate, TaxLine
 
 API_RANK: Final = 100  # what a program says about its own invoice; poorer sources (a listing) rank lower
 
-Auto = Literal["auto"]  # the oldest due first, of the same creditor, debtor and currency
+Auto = Literal["auto"]  # by the creditor's rule, over debts of the same creditor, debtor and currency
 
 
 class NewCreditor(Struct, frozen=True, kw_only=True):
@@ -26,6 +28,7 @@ class NewCreditor(Struct, frozen=True, kw_only=True):
     reply_to: str | None = None
     iban: str | None = None
     bic: str | None = None
+    allocation_rule: AllocationRule = AllocationRule.OLDEST_DUE
     external_id: str | None = None
     identifiers: tuple[Identifier, ...] = ()
 
@@ -42,6 +45,7 @@ class CreditorChange(Struct, frozen=True, kw_only=True):
     reply_to: str | UnsetType | None = UNSET
     iban: str | UnsetType | None = UNSET
     bic: str | UnsetType | None = UNSET
+    allocation_rule: AllocationRule | UnsetType = UNSET
     external_id: str | UnsetType | None = UNSET
     identifiers: tuple[Identifier, ...] | UnsetType = UNSET
 
@@ -101,6 +105,8 @@ class Line(Struct, frozen=True, kw_only=True):
 
     amount_minor: int
     due_on: date | None = None
+    discount_minor: int | None = None  # taken off when the rest is paid by `discount_until`
+    discount_until: date | None = None
 
 
 class NewInvoice(Struct, frozen=True, kw_only=True):
@@ -120,6 +126,12 @@ class NewInvoice(Struct, frozen=True, kw_only=True):
     purchase_order: str | None = None
     payment_terms: str | None = None
     direct_debit_on: date | None = None
+    contract: str | None = None
+    project: str | None = None
+    delivery_note: str | None = None
+    buyer_reference: str | None = None
+    taxes: tuple[TaxLine, ...] = ()
+    exchange_rate: ExchangeRate | None = None
     source: str = "api"
     source_rank: int = API_RANK
 
@@ -137,16 +149,23 @@ class InvoiceChange(Struct, frozen=True, kw_only=True):
     purchase_order: str | UnsetType | None = UNSET
     payment_terms: str | UnsetType | None = UNSET
     direct_debit_on: date | UnsetType | None = UNSET
+    contract: str | UnsetType | None = UNSET
+    project: str | UnsetType | None = UNSET
+    delivery_note: str | UnsetType | None = UNSET
+    buyer_reference: str | UnsetType | None = UNSET
+    taxes: tuple[TaxLine, ...] | UnsetType = UNSET
+    exchange_rate: ExchangeRate | UnsetType | None = UNSET
     source: str | UnsetType = UNSET
     source_rank: int | UnsetType = UNSET
 
 
 class Share(Struct, frozen=True, kw_only=True):
-    """How much goes to one instalment, or to one invoice's instalments, the earliest due first."""
+    """How much goes to one instalment, to one invoice's instalments (the earliest due first), or to one charge."""
 
     amount_minor: int
     instalment_id: UUID | None = None
     invoice_id: UUID | None = None
+    charge_id: UUID | None = None
 
 
 class Preceding(Struct, frozen=True, kw_only=True):
@@ -167,7 +186,7 @@ class NewCreditNote(Struct, frozen=True, kw_only=True):
     total_minor: int
     used_minor: int = 0  # used or paid out before we knew the credit note
     preceding: Preceding | None = None
-    allocations: tuple[Share, ...] | Auto = ()
+    allocations: tuple[Share, ...] | Auto | AllocationRule = ()
     external_id: str | None = None
     source: str = "api"
     source_rank: int = API_RANK
@@ -195,13 +214,43 @@ class NewReceipt(Struct, frozen=True, kw_only=True):
     effective_on: date | None = None  # the creditor's today unless given
     method: str | None = None
     reference: str | None = None
-    allocations: tuple[Share, ...] | Auto = ()
+    named_invoice_ids: tuple[UUID, ...] = ()  # the debts that the debtor said it pays, which every rule settles first
+    allocations: tuple[Share, ...] | Auto | AllocationRule = ()
     external_id: str | None = None
     source: str = "api"
 
 
 class NewReversal(Struct, frozen=True, kw_only=True):
-    """Why and when money went back."""
+    """Why and when money went back, and how much of it: all that is left, unless said."""
 
     reason: str
-    effective_on: date | None = None
+    kind: ReversalKind = ReversalKind.BOUNCE
+    amount_minor: int | None = None
+    effective_on: date | None = None  # the creditor's today unless given; a mistake's is the receipt's own day
+    external_id: str | None = None
+
+
+class NewWriteOff(Struct, frozen=True, kw_only=True):
+    """What of an invoice is given up: all that is left of it or of one instalment, unless an amount is named."""
+
+    invoice_id: UUID
+    reason: WriteOffReason
+    instalment_id: UUID | None = None
+    amount_minor: int | None = None
+    note: str | None = None
+    effective_on: date | None = None  # the creditor's today unless given
+
+
+class NewCharge(Struct, frozen=True, kw_only=True):
+    """Interest, compensation, a fee or a cost, on an invoice or on the debtor."""
+
+    kind: ChargeKind
+    amount_minor: int
+    invoice_id: UUID | None = None
+    creditor_id: UUID | None = None  # these three follow from the invoice where there is one
+    debtor_id: UUID | None = None
+    currency: str | None = None
+    description: str | None = None
+    due_on: date | None = None  # the day from which it is owed unless given
+    effective_on: date | None = None  # the creditor's today unless given
+    external_id: str | None = None

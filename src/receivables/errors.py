@@ -52,6 +52,18 @@ class AllocationNotFound(NotFound):
     remedy = "List the allocations of the receipt or credit note; one that was undone cannot be undone again."
 
 
+class ChargeNotFound(NotFound):
+    """There is no such charge."""
+
+    code = "charge_not_found"
+
+
+class WriteOffNotFound(NotFound):
+    """There is no such write-off."""
+
+    code = "write_off_not_found"
+
+
 class ExternalIdTaken(Conflict):
     """Another object of this kind has this external_id."""
 
@@ -147,3 +159,30 @@ class ContactArchived(Conflict):
 
     code = "contact_archived"
     remedy = "Create a new contact."
+
+
+class ExceedsReceipt(Conflict):
+    """More is to go back than the receipt still has."""
+
+    code = "exceeds_receipt"
+    remedy = "Reverse at most the receipt's amount less what has gone back already."
+
+
+class NothingOpen(Conflict):
+    """Nothing is left of the debt that could be written off or waived."""
+
+    code = "nothing_open"
+    remedy = "Read the balance first; what is settled needs no write-off."
+
+
+class WriteOffNotStanding(Conflict):
+    """The write-off has been reversed already."""
+
+    code = "write_off_not_standing"
+
+
+class TooMuchToReallocate(Conflict):
+    """The debtor has more open debts or money than can be laid out anew at once."""
+
+    code = "too_much_to_reallocate"
+    remedy = "Allocate by hand, or undo allocations that no longer matter."

@@ -2,6 +2,7 @@
 
 from typing import ClassVar
 
+from receivables.ledger_views import ChargeView, ReversalView, WriteOffView
 from receivables.views import (
     AllocationView,
     ContactView,
@@ -92,6 +93,12 @@ class InvoiceVoided(Event[InvoiceView], frozen=True):
     type: ClassVar[str] = "invoice.voided"
 
 
+class InvoiceWrittenOff(Event[InvoiceView], frozen=True):
+    """All that was left to pay is given up. Whatever opens it again is told as `invoice.reopened`."""
+
+    type: ClassVar[str] = "invoice.written_off"
+
+
 class CreditNoteCreated(Event[CreditNoteView], frozen=True):
     """A creditor gives something back."""
 
@@ -152,8 +159,50 @@ class ReceiptReversed(Event[ReceiptView], frozen=True):
     type: ClassVar[str] = "receipt.reversed"
 
 
+class ReceiptPartlyReversed(Event[ReceiptView], frozen=True):
+    """Some of the money went back: as much of what it had settled is to be paid again."""
+
+    type: ClassVar[str] = "receipt.partly_reversed"
+
+
+class ReversalRecorded(Event[ReversalView], frozen=True):
+    """Money of a receipt went back: how much, how and why."""
+
+    type: ClassVar[str] = "reversal.recorded"
+
+
+class WriteOffRecorded(Event[WriteOffView], frozen=True):
+    """A debt, or part of one, is given up."""
+
+    type: ClassVar[str] = "write_off.recorded"
+
+
+class WriteOffReversed(Event[WriteOffView], frozen=True):
+    """What was given up is to be paid again."""
+
+    type: ClassVar[str] = "write_off.reversed"
+
+
+class ChargeBooked(Event[ChargeView], frozen=True):
+    """Interest, compensation, a fee or a cost is owed."""
+
+    type: ClassVar[str] = "charge.booked"
+
+
+class ChargeWaived(Event[ChargeView], frozen=True):
+    """What was left of the charge is no longer asked for."""
+
+    type: ClassVar[str] = "charge.waived"
+
+
+class ChargePaymentUpdated(Event[ChargeView], frozen=True):
+    """What is left of the charge has changed: it was paid, or money went back."""
+
+    type: ClassVar[str] = "charge.payment_updated"
+
+
 class AllocationMade(Event[AllocationView], frozen=True):
-    """A receipt or credit note settles an instalment, wholly or in part."""
+    """A receipt, credit note or write-off settles an instalment or charge, wholly or in part."""
 
     type: ClassVar[str] = "allocation.made"
 

@@ -16,6 +16,7 @@ from receivables.events import InvoiceOpened
 from receivables.models import DocumentState, DueOnSource
 from receivables.outcomes import Outcome
 from receivables.rules import checked_invoice
+from receivables.taxes import taxes_written
 from receivables.views import InstalmentView, InvoiceView
 from storage.events import emit
 from storage.session import TenantSession, tenant_of
@@ -89,6 +90,12 @@ def _view(opening: Opening, now: datetime) -> InvoiceView:
         purchase_order=new.purchase_order,
         payment_terms=new.payment_terms,
         direct_debit_on=new.direct_debit_on,
+        contract=new.contract,
+        project=new.project,
+        delivery_note=new.delivery_note,
+        buyer_reference=new.buyer_reference,
+        taxes=new.taxes,
+        exchange_rate=new.exchange_rate,
         source=new.source,
         known_at=now,
         instalments=tuple(
@@ -98,6 +105,8 @@ def _view(opening: Opening, now: datetime) -> InvoiceView:
                 due_on=line.due_on,
                 amount_minor=line.amount_minor,
                 balance_minor=line.amount_minor,
+                discount_minor=line.discount_minor,
+                discount_until=line.discount_until,
             )
             for place, (line_id, line) in enumerate(lines, start=1)
         ),
@@ -110,7 +119,7 @@ async def _insert(session: TenantSession, openings: Sequence[Opening], now: date
         return set()
     news = [opening.new for opening in openings]
     lines = [
-        (line_id, opening.id, place, line.due_on, line.amount_minor)
+        (line_id, opening.id, place, line)
         for opening in openings
         for place, (line_id, line) in enumerate(zip(opening.line_ids, opening.new.instalments, strict=True), start=1)
     ]
@@ -123,47 +132,74 @@ async def _insert(session: TenantSession, openings: Sequence[Opening], now: date
         "line_ids": [line[0] for line in lines],
         "line_invoice_ids": [line[1] for line in lines],
         "places": [line[2] for line in lines],
-        "line_due_ons": [line[3] for line in lines],
-        "line_amounts": [line[4] for line in lines],
+        "line_due_ons": [line[3].due_on for line in lines],
+        "line_amounts": [line[3].amount_minor for line in lines],
+        "discounts": [line[3].discount_minor for line in lines],
+        "discount_days": [line[3].discount_until for line in lines],
+        "taxes": [taxes_written(new.taxes) for new in news],
+        "rate_currencies": [None if new.exchange_rate is None else new.exchange_rate.currency for new in news],
+        "rates": [None if new.exchange_rate is None else new.exchange_rate.rate for new in news],
+        "rate_days": [None if new.exchange_rate is None else new.exchange_rate.on for new in news],
+        "entry_ids": [ids.new_id() for _ in lines],
     }
     return set((await session.execute(_INSERT, values)).scalars())
 
 
 _COLUMNS: Final = (
     "creditor_id", "debtor_id", "external_id", "number", "issued_on", "due_on", "due_on_source", "currency",
-    "total_minor", "prepaid_minor", "purchase_order", "payment_terms", "direct_debit_on", "source", "source_rank",
+    "total_minor", "prepaid_minor", "purchase_order", "payment_terms", "direct_debit_on", "contract", "project",
+    "delivery_note", "buyer_reference", "source", "source_rank",
 )  # fmt: skip
 # Creditor and debtor are joined, so that one that is missing (or another tenant's) leaves its invoice out instead of
-# breaking the transaction; the instalments follow what was written.
+# breaking the transaction; the instalments and their entries in the ledger follow what was written.
 _INSERT: Final = text("""
 with written as (
   insert into app.invoice
     (tenant_id, id, version, creditor_id, debtor_id, external_id, number, issue_year, issued_on, due_on, due_on_source,
      currency, total_minor, prepaid_minor, balance_minor, document, purchase_order, payment_terms, direct_debit_on,
+     contract, project, delivery_note, buyer_reference, taxes, reporting_currency, exchange_rate, exchange_rate_on,
      source, source_rank, known_at)
   select :tenant_id, u.id, 1, u.creditor_id, u.debtor_id, u.external_id, u.number, u.issue_year, u.issued_on, u.due_on,
          u.due_on_source, u.currency, u.total_minor, u.prepaid_minor, u.total_minor - u.prepaid_minor, 'open',
-         u.purchase_order, u.payment_terms, u.direct_debit_on, u.source, u.source_rank, :known_at
+         u.purchase_order, u.payment_terms, u.direct_debit_on, u.contract, u.project, u.delivery_note,
+         u.buyer_reference, u.taxes, u.rate_currency, u.rate, u.rate_on, u.source, u.source_rank, :known_at
   from unnest(cast(:ids as uuid[]), cast(:issue_years as bigint[]), cast(:creditor_id as uuid[]),
               cast(:debtor_id as uuid[]), cast(:external_id as text[]), cast(:number as text[]),
               cast(:issued_on as date[]), cast(:due_on as date[]), cast(:due_on_source as text[]),
               cast(:currency as text[]), cast(:total_minor as bigint[]), cast(:prepaid_minor as bigint[]),
               cast(:purchase_order as text[]), cast(:payment_terms as text[]), cast(:direct_debit_on as date[]),
-              cast(:source as text[]), cast(:source_rank as bigint[]))
+              cast(:contract as text[]), cast(:project as text[]), cast(:delivery_note as text[]),
+              cast(:buyer_reference as text[]), cast(:taxes as text[]), cast(:rate_currencies as text[]),
+              cast(:rates as numeric[]), cast(:rate_days as date[]), cast(:source as text[]),
+              cast(:source_rank as bigint[]))
     as u(id, issue_year, creditor_id, debtor_id, external_id, number, issued_on, due_on, due_on_source, currency,
-         total_minor, prepaid_minor, purchase_order, payment_terms, direct_debit_on, source, source_rank)
+         total_minor, prepaid_minor, purchase_order, payment_terms, direct_debit_on, contract, project, delivery_note,
+         buyer_reference, taxes, rate_currency, rate, rate_on, source, source_rank)
   join app.creditor c on c.tenant_id = :tenant_id and c.id = u.creditor_id
   join app.debtor d on d.tenant_id = :tenant_id and d.id = u.debtor_id
   order by u.creditor_id, u.number, u.id
   on conflict do nothing
-  returning id, debtor_id
-), lines as (
-  insert into app.instalment (tenant_id, id, version, invoice_id, debtor_id, place, due_on, amount_minor, balance_minor)
-  select :tenant_id, l.id, 1, l.invoice_id, w.debtor_id, l.place, l.due_on, l.amount_minor, l.amount_minor
-  from unnest(cast(:line_ids as uuid[]), cast(:line_invoice_ids as uuid[]), cast(:places as bigint[]),
-              cast(:line_due_ons as date[]), cast(:line_amounts as bigint[]))
-    as l(id, invoice_id, place, due_on, amount_minor)
+  returning id, creditor_id, debtor_id, currency, issued_on
+), line as (
+  select l.id, l.entry_id, l.invoice_id, l.place, l.due_on, l.amount_minor, l.discount, l.discount_day, w.creditor_id,
+         w.debtor_id, w.currency, w.issued_on
+  from unnest(cast(:line_ids as uuid[]), cast(:entry_ids as uuid[]), cast(:line_invoice_ids as uuid[]),
+              cast(:places as bigint[]), cast(:line_due_ons as date[]), cast(:line_amounts as bigint[]),
+              cast(:discounts as bigint[]), cast(:discount_days as date[]))
+    as l(id, entry_id, invoice_id, place, due_on, amount_minor, discount, discount_day)
   join written w on w.id = l.invoice_id
+), lines as (
+  insert into app.instalment (tenant_id, id, version, invoice_id, debtor_id, place, due_on, amount_minor, balance_minor,
+                              discount_minor, discount_until)
+  select :tenant_id, l.id, 1, l.invoice_id, l.debtor_id, l.place, l.due_on, l.amount_minor, l.amount_minor,
+         l.discount, l.discount_day
+  from line l
+), entries as (
+  insert into app.ledger_entry (tenant_id, id, kind, creditor_id, debtor_id, currency, amount_minor, invoice_id,
+                                instalment_id, due_on, effective_on, known_at)
+  select :tenant_id, l.entry_id, 'invoice_opened', l.creditor_id, l.debtor_id, l.currency, l.amount_minor, l.invoice_id,
+         l.id, l.due_on, l.issued_on, :known_at
+  from line l
 )
 select id from written
 """)

@@ -1,10 +1,12 @@
 """Tables of the receivables ledger."""
 
 from datetime import date, datetime
+from decimal import Decimal
 from enum import StrEnum
+from typing import Final
 from uuid import UUID
 
-from sqlalchemy import Boolean, CheckConstraint, Date, Index, LargeBinary, Text, text
+from sqlalchemy import ARRAY, Boolean, CheckConstraint, Date, Index, LargeBinary, Numeric, Text, Uuid, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from storage.base import Base, TenantRow, TextEnum, belongs_to, money, one_of
@@ -46,6 +48,9 @@ class VoidReason(StrEnum):
     OTHER = "other"
 
 
+NEVER_WAS: Final = frozenset({VoidReason.DUPLICATE, VoidReason.ERROR})  # void from its issue day on, not from today
+
+
 class ReceiptState(StrEnum):
     """Provisional money (a debit in process, an announced transfer) may still not arrive."""
 
@@ -54,11 +59,30 @@ class ReceiptState(StrEnum):
     REVERSED = "reversed"
 
 
+class ReversalKind(StrEnum):
+    """How money went back."""
+
+    BOUNCE = "bounce"  # a debit or cheque that was not honoured
+    CHARGEBACK = "chargeback"  # the payer took it back
+    REFUND = "refund"  # the creditor gave it back
+    MISTAKE = "mistake"  # it had never come
+
+
+class AllocationRule(StrEnum):
+    """Which debts money settles where nobody says: `receivables.imputation` holds each order and its source."""
+
+    OLDEST_DUE = "oldest_due"
+    FR_CIVIL_CODE = "fr_civil_code"
+
+
 class Creditor(TenantRow, Base):
     """A legal entity of the tenant, in whose name invoices stand."""
 
     __tablename__ = "creditor"
-    __table_args__ = (Index("uq_creditor_external_id", "tenant_id", "external_id", unique=True),)
+    __table_args__ = (
+        one_of("allocation_rule", AllocationRule),
+        Index("uq_creditor_external_id", "tenant_id", "external_id", unique=True),
+    )
 
     external_id: Mapped[str | None] = mapped_column(Text)
     name: Mapped[str] = mapped_column(Text)
@@ -70,6 +94,9 @@ class Creditor(TenantRow, Base):
     reply_to: Mapped[str | None] = mapped_column(Text)
     iban: Mapped[str | None] = mapped_column(Text)
     bic: Mapped[str | None] = mapped_column(Text)
+    allocation_rule: Mapped[AllocationRule] = mapped_column(  # what `auto` means
+        TextEnum(AllocationRule), default=AllocationRule.OLDEST_DUE, server_default="oldest_due"
+    )
 
 
 class CreditorIdentifier(Base):
@@ -170,6 +197,10 @@ class Invoice(TenantRow, Base):
         money("prepaid_minor"),
         money("balance_minor"),
         CheckConstraint("currency ~ '^[A-Z]{3}$'", name="currency_form"),
+        CheckConstraint(
+            "num_nonnulls(reporting_currency, exchange_rate, exchange_rate_on) in (0, 3)", name="exchange_rate_whole"
+        ),
+        CheckConstraint("exchange_rate > 0", name="exchange_rate_positive"),
         Index("uq_invoice_number", "tenant_id", "creditor_id", "number", "issue_year", unique=True),
         Index("uq_invoice_external_id", "tenant_id", "external_id", unique=True),
         Index("ix_invoice_debtor", "tenant_id", "debtor_id", "id"),
@@ -192,7 +223,15 @@ class Invoice(TenantRow, Base):
     void_reason: Mapped[VoidReason | None] = mapped_column(TextEnum(VoidReason))
     purchase_order: Mapped[str | None] = mapped_column(Text)
     payment_terms: Mapped[str | None] = mapped_column(Text)
+    contract: Mapped[str | None] = mapped_column(Text)
+    project: Mapped[str | None] = mapped_column(Text)
+    delivery_note: Mapped[str | None] = mapped_column(Text)
+    buyer_reference: Mapped[str | None] = mapped_column(Text)
     direct_debit_on: Mapped[date | None] = mapped_column(Date)  # announced by the document: no chasing before it
+    taxes: Mapped[str] = mapped_column(Text, default="[]", server_default="[]")  # JSON: read whole, searched never
+    reporting_currency: Mapped[str | None] = mapped_column(Text)
+    exchange_rate: Mapped[Decimal | None] = mapped_column(Numeric(24, 12))  # of one unit, in the reporting currency
+    exchange_rate_on: Mapped[date | None] = mapped_column(Date)
     source: Mapped[str] = mapped_column(Text)
     source_rank: Mapped[int]  # how rich the best source is: a poorer one never erases its facts
     known_at: Mapped[datetime]
@@ -207,6 +246,10 @@ class Instalment(TenantRow, Base):
         belongs_to("debtor"),
         money("amount_minor"),
         money("balance_minor"),
+        CheckConstraint(
+            "(discount_minor is null) = (discount_until is null) and discount_minor between 1 and 9007199254740991",
+            name="discount",
+        ),
         Index("uq_instalment_place", "tenant_id", "invoice_id", "place", unique=True),
         Index("ix_instalment_open", "tenant_id", "debtor_id", postgresql_where=text("balance_minor > 0")),
     )
@@ -217,6 +260,8 @@ class Instalment(TenantRow, Base):
     due_on: Mapped[date | None] = mapped_column(Date)
     amount_minor: Mapped[int]
     balance_minor: Mapped[int]  # derived
+    discount_minor: Mapped[int | None]  # taken off when the rest is paid by
+    discount_until: Mapped[date | None] = mapped_column(Date)
 
 
 class CreditNote(TenantRow, Base):
@@ -262,6 +307,7 @@ class Receipt(TenantRow, Base):
         belongs_to("debtor"),
         one_of("state", ReceiptState),
         money("amount_minor", 1),
+        money("reversed_minor"),
         money("unapplied_minor"),
         Index("uq_receipt_external_id", "tenant_id", "external_id", unique=True),
         Index("ix_receipt_debtor", "tenant_id", "debtor_id", "id"),
@@ -272,26 +318,34 @@ class Receipt(TenantRow, Base):
     external_id: Mapped[str | None] = mapped_column(Text)
     currency: Mapped[str] = mapped_column(Text)
     amount_minor: Mapped[int]
+    reversed_minor: Mapped[int] = mapped_column(default=0, server_default=text("0"))  # derived
     unapplied_minor: Mapped[int]  # derived
     state: Mapped[ReceiptState] = mapped_column(TextEnum(ReceiptState))
     method: Mapped[str | None] = mapped_column(Text)
     reference: Mapped[str | None] = mapped_column(Text)
+    named_invoice_ids: Mapped[list[UUID]] = mapped_column(  # the debts that the debtor said it pays
+        ARRAY(Uuid), default=list, server_default="{}"
+    )
     source: Mapped[str] = mapped_column(Text)
     effective_on: Mapped[date] = mapped_column(Date)
     known_at: Mapped[datetime]
 
 
 class Reversal(TenantRow, Base):
-    """Money that went back, wholly: a bounced debit, a chargeback, a mistake. Append-only."""
+    """Money that went back, wholly or in part: a bounced debit, a chargeback, a refund, a mistake. Append-only."""
 
     __tablename__ = "reversal"
     __table_args__ = (
         belongs_to("receipt"),
+        one_of("kind", ReversalKind),
         money("amount_minor", 1),
-        Index("uq_reversal_receipt", "tenant_id", "receipt_id", unique=True),
+        Index("ix_reversal_receipt", "tenant_id", "receipt_id"),
+        Index("uq_reversal_external_id", "tenant_id", "external_id", unique=True),
     )
 
     receipt_id: Mapped[UUID]
+    kind: Mapped[ReversalKind] = mapped_column(TextEnum(ReversalKind), server_default="bounce")
+    external_id: Mapped[str | None] = mapped_column(Text)
     amount_minor: Mapped[int]
     reason: Mapped[str] = mapped_column(Text)
     effective_on: Mapped[date] = mapped_column(Date)
@@ -299,16 +353,23 @@ class Reversal(TenantRow, Base):
 
 
 class Allocation(TenantRow, Base):
-    """Which money or credit note settles which instalment. Append-only: undoing is a row of its own."""
+    """Which money, credit note or write-off settles which instalment or charge. Append-only: undoing is a row too."""
 
     __tablename__ = "allocation"
     __table_args__ = (
         belongs_to("receipt"),
         belongs_to("credit_note"),
+        belongs_to("write_off"),
         belongs_to("instalment"),
         belongs_to("invoice"),
+        belongs_to("charge"),
         belongs_to("allocation", "undoes_id"),
-        CheckConstraint("(receipt_id is null) <> (credit_note_id is null)", name="one_source"),
+        one_of("rule", AllocationRule),
+        CheckConstraint("num_nonnulls(receipt_id, credit_note_id, write_off_id) = 1", name="one_source"),
+        CheckConstraint(
+            "(instalment_id is null) <> (charge_id is null) and (instalment_id is null) = (invoice_id is null)",
+            name="one_target",
+        ),
         CheckConstraint("(undoes_id is null) = (amount_minor > 0) and amount_minor <> 0", name="sign"),
         CheckConstraint("abs(amount_minor) <= 9007199254740991", name="amount_bounds"),
         Index("uq_allocation_undoes", "tenant_id", "undoes_id", unique=True),
@@ -316,14 +377,21 @@ class Allocation(TenantRow, Base):
         Index("ix_allocation_credit_note", "tenant_id", "credit_note_id"),
         Index("ix_allocation_instalment", "tenant_id", "instalment_id"),
         Index("ix_allocation_invoice", "tenant_id", "invoice_id"),
+        Index(
+            "ix_allocation_write_off", "tenant_id", "write_off_id", postgresql_where=text("write_off_id is not null")
+        ),
+        Index("ix_allocation_charge", "tenant_id", "charge_id", postgresql_where=text("charge_id is not null")),
     )
 
     receipt_id: Mapped[UUID | None]
     credit_note_id: Mapped[UUID | None]
-    invoice_id: Mapped[UUID]
-    instalment_id: Mapped[UUID]
+    write_off_id: Mapped[UUID | None]
+    invoice_id: Mapped[UUID | None]  # the instalment's; a charge is no part of its invoice's balance
+    instalment_id: Mapped[UUID | None]
+    charge_id: Mapped[UUID | None]
     debtor_id: Mapped[UUID]
     amount_minor: Mapped[int]
     undoes_id: Mapped[UUID | None]
+    rule: Mapped[AllocationRule | None] = mapped_column(TextEnum(AllocationRule))  # that chose it; null: by hand
     effective_on: Mapped[date] = mapped_column(Date)
     known_at: Mapped[datetime]

@@ -12,6 +12,8 @@ from sqlalchemy.orm import InstrumentedAttribute
 from kernel.text import fold
 from receivables import access, identifiers
 from receivables.identifiers import Identifier
+from receivables.ledger import Charge
+from receivables.ledger_views import ReversalView
 from receivables.merges import group_of
 from receivables.models import (
     Allocation,
@@ -92,11 +94,13 @@ class ReceiptFilter(Struct, frozen=True, kw_only=True):
 
 
 class AllocationFilter(Struct, frozen=True, kw_only=True):
-    """Which allocations: of a receipt, of a credit note, to an invoice."""
+    """Which allocations: of a receipt, credit note or write-off, to an invoice or charge."""
 
     receipt_id: UUID | None = None
     credit_note_id: UUID | None = None
+    write_off_id: UUID | None = None
     invoice_id: UUID | None = None
+    charge_id: UUID | None = None
 
 
 async def creditors(
@@ -104,9 +108,9 @@ async def creditors(
 ) -> list[CreditorView]:
     """Creditors, the newest first."""
     statement = select(Creditor).where(
-        Creditor.tenant_id == tenant_of(session), *_is(Creditor.external_id, external_id)
+        Creditor.tenant_id == tenant_of(session), *is_value(Creditor.external_id, external_id)
     )
-    rows = list(await session.scalars(_newest(statement, Creditor.id, after=after, limit=limit)))
+    rows = list(await session.scalars(newest(statement, Creditor.id, after=after, limit=limit)))
     return await _creditor_views(session, rows)
 
 
@@ -127,7 +131,7 @@ async def debtors(
 ) -> list[DebtorView]:
     """Debtors, the newest first."""
     statement = select(Debtor).where(
-        Debtor.tenant_id == tenant_of(session), *_is(Debtor.external_id, wanted.external_id)
+        Debtor.tenant_id == tenant_of(session), *is_value(Debtor.external_id, wanted.external_id)
     )
     if wanted.name_prefix is not None:
         statement = statement.where(Debtor.name_folded.op("^@", is_comparison=True)(fold(wanted.name_prefix)))
@@ -140,7 +144,7 @@ async def debtors(
             DebtorIdentifier.debtor_id == Debtor.id,
         )
         statement = statement.where(holds)
-    rows = list(await session.scalars(_newest(statement, Debtor.id, after=after, limit=limit)))
+    rows = list(await session.scalars(newest(statement, Debtor.id, after=after, limit=limit)))
     return await _debtor_views(session, rows)
 
 
@@ -194,7 +198,7 @@ async def contacts(
     if archived is not None:
         statement = statement.where(Contact.archived_at.is_not(None) == archived)
     return [
-        ContactView.of(row) for row in await session.scalars(_newest(statement, Contact.id, after=after, limit=limit))
+        ContactView.of(row) for row in await session.scalars(newest(statement, Contact.id, after=after, limit=limit))
     ]
 
 
@@ -204,19 +208,19 @@ async def invoices(
     """Invoices with their instalments, the newest first."""
     statement = select(Invoice).where(
         Invoice.tenant_id == tenant_of(session),
-        *await _of_debtor(session, Invoice.debtor_id, wanted.debtor_id),
-        *_is(Invoice.creditor_id, wanted.creditor_id),
-        *_is(Invoice.document, wanted.document),
-        *_is(Invoice.external_id, wanted.external_id),
-        *_within(Invoice.due_on, wanted.due_from, wanted.due_to),
-        *_within(Invoice.issued_on, wanted.issued_from, wanted.issued_to),
+        *await of_debtor(session, Invoice.debtor_id, wanted.debtor_id),
+        *is_value(Invoice.creditor_id, wanted.creditor_id),
+        *is_value(Invoice.document, wanted.document),
+        *is_value(Invoice.external_id, wanted.external_id),
+        *within(Invoice.due_on, wanted.due_from, wanted.due_to),
+        *within(Invoice.issued_on, wanted.issued_from, wanted.issued_to),
         *_begins(Invoice.number, wanted.number_prefix),
     )
     if wanted.settled is not None:
         statement = statement.where((Invoice.balance_minor == 0) == wanted.settled)
     if wanted.overdue is not None:
         statement = statement.where(_overdue(now) == wanted.overdue)
-    rows = list(await session.scalars(_newest(statement, Invoice.id, after=after, limit=limit)))
+    rows = list(await session.scalars(newest(statement, Invoice.id, after=after, limit=limit)))
     lines = await access.instalments(session, [row.id for row in rows])
     return [InvoiceView.of(row, lines[row.id]) for row in rows]
 
@@ -243,18 +247,18 @@ async def credit_notes(
     """Credit notes, the newest first."""
     statement = select(CreditNote).where(
         CreditNote.tenant_id == tenant_of(session),
-        *await _of_debtor(session, CreditNote.debtor_id, wanted.debtor_id),
-        *_is(CreditNote.creditor_id, wanted.creditor_id),
-        *_is(CreditNote.document, wanted.document),
-        *_is(CreditNote.external_id, wanted.external_id),
-        *_within(CreditNote.issued_on, wanted.issued_from, wanted.issued_to),
+        *await of_debtor(session, CreditNote.debtor_id, wanted.debtor_id),
+        *is_value(CreditNote.creditor_id, wanted.creditor_id),
+        *is_value(CreditNote.document, wanted.document),
+        *is_value(CreditNote.external_id, wanted.external_id),
+        *within(CreditNote.issued_on, wanted.issued_from, wanted.issued_to),
         *_begins(CreditNote.number, wanted.number_prefix),
     )
     if wanted.used_up is not None:
         statement = statement.where((CreditNote.remaining_minor == 0) == wanted.used_up)
     return [
         CreditNoteView.of(row)
-        for row in await session.scalars(_newest(statement, CreditNote.id, after=after, limit=limit))
+        for row in await session.scalars(newest(statement, CreditNote.id, after=after, limit=limit))
     ]
 
 
@@ -264,22 +268,25 @@ async def receipts(
     """Receipts, the newest first."""
     statement = select(Receipt).where(
         Receipt.tenant_id == tenant_of(session),
-        *await _of_debtor(session, Receipt.debtor_id, wanted.debtor_id),
-        *_is(Receipt.creditor_id, wanted.creditor_id),
-        *_is(Receipt.state, wanted.state),
-        *_is(Receipt.external_id, wanted.external_id),
-        *_within(Receipt.effective_on, wanted.effective_from, wanted.effective_to),
+        *await of_debtor(session, Receipt.debtor_id, wanted.debtor_id),
+        *is_value(Receipt.creditor_id, wanted.creditor_id),
+        *is_value(Receipt.state, wanted.state),
+        *is_value(Receipt.external_id, wanted.external_id),
+        *within(Receipt.effective_on, wanted.effective_from, wanted.effective_to),
     )
     if wanted.unapplied is not None:
         statement = statement.where((Receipt.unapplied_minor > 0) == wanted.unapplied)
-    rows = list(await session.scalars(_newest(statement, Receipt.id, after=after, limit=limit)))
-    reversals = await _reversals(session, [row.id for row in rows if row.state is ReceiptState.REVERSED])
-    return [ReceiptView.of(row, reversals.get(row.id)) for row in rows]
+    rows = list(await session.scalars(newest(statement, Receipt.id, after=after, limit=limit)))
+    return [ReceiptView.of(row) for row in rows]
 
 
-async def _reversals(session: TenantSession, receipt_ids: Sequence[UUID]) -> dict[UUID, Reversal]:
-    statement = select(Reversal).where(Reversal.tenant_id == tenant_of(session), Reversal.receipt_id.in_(receipt_ids))
-    return {row.receipt_id: row for row in await session.scalars(statement)}  # bounded: one per receipt of the page
+async def reversals(
+    session: TenantSession, receipt: Receipt, *, after: UUID | None = None, limit: int
+) -> list[ReversalView]:
+    """How a receipt's money went back, the newest first."""
+    statement = select(Reversal).where(Reversal.tenant_id == tenant_of(session), Reversal.receipt_id == receipt.id)
+    rows = await session.scalars(newest(statement, Reversal.id, after=after, limit=limit))
+    return [ReversalView.of(row, receipt) for row in rows]
 
 
 async def allocations(
@@ -287,40 +294,49 @@ async def allocations(
 ) -> list[AllocationView]:
     """Allocations and what undid them, the newest first."""
     statement = (
-        select(Allocation, Invoice.currency)
-        .join(Invoice, (Invoice.tenant_id == Allocation.tenant_id) & (Invoice.id == Allocation.invoice_id))
+        select(Allocation, func.coalesce(Invoice.currency, Charge.currency))
+        .outerjoin(Invoice, (Invoice.tenant_id == Allocation.tenant_id) & (Invoice.id == Allocation.invoice_id))
+        .outerjoin(Charge, (Charge.tenant_id == Allocation.tenant_id) & (Charge.id == Allocation.charge_id))
         .where(
             Allocation.tenant_id == tenant_of(session),
-            *_is(Allocation.receipt_id, wanted.receipt_id),
-            *_is(Allocation.credit_note_id, wanted.credit_note_id),
-            *_is(Allocation.invoice_id, wanted.invoice_id),
+            *is_value(Allocation.receipt_id, wanted.receipt_id),
+            *is_value(Allocation.credit_note_id, wanted.credit_note_id),
+            *is_value(Allocation.write_off_id, wanted.write_off_id),
+            *is_value(Allocation.invoice_id, wanted.invoice_id),
+            *is_value(Allocation.charge_id, wanted.charge_id),
         )
     )
-    rows = await session.execute(_newest(statement, Allocation.id, after=after, limit=limit))
+    rows = await session.execute(newest(statement, Allocation.id, after=after, limit=limit))
     return [AllocationView.of(row, currency) for row, currency in rows]
 
 
-def _newest(statement: S, key: InstrumentedAttribute[UUID], *, after: UUID | None, limit: int) -> S:
+def newest(statement: S, key: InstrumentedAttribute[UUID], *, after: UUID | None, limit: int) -> S:
+    """A page of a list, the newest first, after the last id of the page before."""
     if after is not None:
         statement = statement.where(key < after)
     return statement.order_by(key.desc()).limit(min(limit, MAX_ROWS))
 
 
-async def _of_debtor(
+async def of_debtor(
     session: TenantSession, column: InstrumentedAttribute[UUID], debtor_id: UUID | None
 ) -> list[ColumnElement[bool]]:
+    """Of a debtor, who stands for everybody merged into it."""
     return [] if debtor_id is None else [column.in_(await group_of(session, debtor_id))]
 
 
-def _is(column: InstrumentedAttribute[Any], value: object) -> list[ColumnElement[bool]]:  # Any: columns of every type
+def is_value(
+    column: InstrumentedAttribute[Any], value: object
+) -> list[ColumnElement[bool]]:  # Any: columns of every type
+    """Equal to a value, where one is asked for."""
     return [] if value is None else [column == value]
 
 
-def _within(
+def within(
     column: InstrumentedAttribute[Any],
     first: date | None,
     last: date | None,  # Any: a date that may be null or not
 ) -> list[ColumnElement[bool]]:
+    """From one day to another, both included."""
     return [*([column >= first] if first is not None else []), *([column <= last] if last is not None else [])]
 
 

@@ -11,6 +11,7 @@ from kernel.text import MAX_NOTE
 from receivables.checking import MAX_EXTERNAL_ID, MAX_NUMBER, Faults
 from receivables.drafts import InvoiceChange, Line, NewCreditNote, NewInvoice
 from receivables.models import DueOnSource
+from receivables.taxes import check_exchange_rate, check_taxes
 
 D = TypeVar("D", NewInvoice, NewCreditNote)
 
@@ -18,6 +19,10 @@ MAX_INSTALMENTS: Final = 120
 MAX_REFERENCE: Final = 200
 MAX_SOURCE: Final = 60
 MAX_DUE_BEFORE_ISSUE: Final = timedelta(days=366)  # an advance may be due before its invoice; a typo by years may not
+_FILLED: Final = (
+    "external_id", "purchase_order", "payment_terms", "direct_debit_on", "contract", "project", "delivery_note",
+    "buyer_reference", "exchange_rate",
+)  # fmt: skip
 _BEST_FIRST: Final = (DueOnSource.DOCUMENT, DueOnSource.TERMS, DueOnSource.DEFAULT, DueOnSource.NONE)
 
 
@@ -36,6 +41,7 @@ def checked_invoice(new: NewInvoice) -> NewInvoice:
     if new.instalments:
         _check_lines(faults, new, due_on)
     _check_due(faults, new, lines)
+    _check_discounts(faults, lines)
     source = _due_source(new.due_on_source, due_on)
     clean = structs.replace(
         new,
@@ -43,6 +49,12 @@ def checked_invoice(new: NewInvoice) -> NewInvoice:
         external_id=faults.optional_line("/external_id", new.external_id, MAX_EXTERNAL_ID),
         purchase_order=faults.optional_line("/purchase_order", new.purchase_order, MAX_REFERENCE),
         payment_terms=faults.lines("/payment_terms", new.payment_terms, MAX_NOTE),
+        contract=faults.optional_line("/contract", new.contract, MAX_REFERENCE),
+        project=faults.optional_line("/project", new.project, MAX_REFERENCE),
+        delivery_note=faults.optional_line("/delivery_note", new.delivery_note, MAX_REFERENCE),
+        buyer_reference=faults.optional_line("/buyer_reference", new.buyer_reference, MAX_REFERENCE),
+        exchange_rate=check_exchange_rate(faults, new.exchange_rate, new.currency),
+        taxes=check_taxes(faults, new.taxes, new.total_minor, new.currency),
         source=faults.line("/source", new.source, MAX_SOURCE),
         due_on=due_on,
         due_on_source=source,
@@ -75,6 +87,16 @@ def _check_due(faults: Faults, new: NewInvoice, lines: Sequence[Line]) -> None:
         faults.day(pointer, line.due_on)
         if line.due_on is not None and new.issued_on - line.due_on > MAX_DUE_BEFORE_ISSUE:
             faults.add(pointer, "before_issue", "this day is more than a year before the invoice was issued")
+
+
+def _check_discounts(faults: Faults, lines: Sequence[Line]) -> None:
+    for place, line in enumerate(lines):
+        pointer = f"/instalments/{place}"
+        faults.day(f"{pointer}/discount_until", line.discount_until)
+        if (line.discount_minor is None) != (line.discount_until is None):
+            faults.add(pointer, "discount", "a discount has an amount and a last day, or neither")
+        elif line.discount_minor is not None and not 0 < line.discount_minor < line.amount_minor:
+            faults.add(f"{pointer}/discount_minor", "discount", "a discount is a part of its instalment")
 
 
 def _due_source(given: DueOnSource | None, due_on: date | None) -> DueOnSource:
@@ -110,13 +132,18 @@ def revised(known: NewInvoice, changes: dict[str, Any]) -> NewInvoice:  # Any: t
     new = same_year(known, structs.replace(known, **changes))
     if "instalments" not in changes:
         if len(known.instalments) == 1:
-            new = structs.replace(new, instalments=())
+            only = structs.replace(
+                known.instalments[0], due_on=new.due_on, amount_minor=new.total_minor - new.prepaid_minor
+            )
+            new = structs.replace(new, instalments=_fitting([only]) if only.discount_minor is not None else ())
         elif new.due_on != known.due_on:
             faults = Faults()
             faults.add("/due_on", "instalments_needed", "the invoice has several instalments: send them all")
             faults.stop()
     elif "due_on" not in changes:
         new = structs.replace(new, due_on=None)
+    if "taxes" not in changes and new.total_minor != known.total_minor:
+        new = structs.replace(new, taxes=())  # those of the old total
     if "due_on" in changes and "due_on_source" not in changes:
         new = structs.replace(new, due_on_source=None)
     return checked_invoice(new)
@@ -140,12 +167,15 @@ def merged(known: NewInvoice, read: NewInvoice) -> InvoiceChange:
     changes: dict[str, Any] = {}  # Any: the fields of an InvoiceChange
     if richer and read.issued_on != known.issued_on and read.issued_on.year == known.issued_on.year:
         changes["issued_on"] = read.issued_on
-    for name in ("external_id", "purchase_order", "payment_terms", "direct_debit_on"):
+    for name in _FILLED:
         value, had = getattr(read, name), getattr(known, name)
         if value is not None and value != had and (richer or had is None):
             changes[name] = value
     if richer and (read.total_minor, read.prepaid_minor) != (known.total_minor, known.prepaid_minor):
         changes |= {"total_minor": read.total_minor, "prepaid_minor": read.prepaid_minor}
+    agrees = richer or read.total_minor == known.total_minor  # else its taxes are those of another total
+    if read.taxes and read.taxes != known.taxes and agrees and (richer or not known.taxes):
+        changes["taxes"] = read.taxes
     lines = _better_lines(known, read, richer=richer)
     if lines != known.instalments:
         changes["instalments"] = lines
@@ -162,11 +192,34 @@ def _better_lines(known: NewInvoice, read: NewInvoice, *, richer: bool) -> tuple
     lines = known.instalments
     fits = sum(line.amount_minor for line in read.instalments) == due_minor
     if fits and len(read.instalments) > 1 and (richer or len(lines) == 1) and _days_better(known, read, richer=richer):
-        return read.instalments
+        return _keeping_discounts(read.instalments, lines)
     lines = relaid(lines, due_minor)
-    if len(lines) == len(read.instalments) == 1 and _days_better(known, read, richer=richer):
-        lines = (structs.replace(lines[0], due_on=read.due_on),)
-    return lines
+    if len(lines) != 1 or len(read.instalments) != 1:
+        return _fitting(lines)
+    (line,), (theirs,) = lines, read.instalments
+    if _days_better(known, read, richer=richer):
+        line = structs.replace(line, due_on=read.due_on)
+    if theirs.discount_minor is not None and (richer or line.discount_minor is None):
+        line = structs.replace(line, discount_minor=theirs.discount_minor, discount_until=theirs.discount_until)
+    return _fitting([line])
+
+
+def _keeping_discounts(read: tuple[Line, ...], known: Sequence[Line]) -> tuple[Line, ...]:
+    """A source that says nothing of a discount leaves the one that is known where the line is the same."""
+    same = {(line.amount_minor, line.due_on): line for line in known if line.discount_minor is not None}
+    return tuple(
+        line if line.discount_minor is not None else same.get((line.amount_minor, line.due_on), line) for line in read
+    )
+
+
+def _fitting(lines: Sequence[Line]) -> tuple[Line, ...]:
+    """A discount that is no longer a part of its instalment is gone."""
+    return tuple(
+        structs.replace(line, discount_minor=None, discount_until=None)
+        if line.discount_minor is not None and line.discount_minor >= line.amount_minor
+        else line
+        for line in lines
+    )
 
 
 def _days_better(known: NewInvoice, read: NewInvoice, *, richer: bool) -> bool:

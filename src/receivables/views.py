@@ -11,6 +11,7 @@ from kernel import ids
 from receivables.identifiers import Identifier
 from receivables.models import (
     Allocation,
+    AllocationRule,
     Contact,
     CreditNote,
     Creditor,
@@ -22,9 +23,9 @@ from receivables.models import (
     Invoice,
     Receipt,
     ReceiptState,
-    Reversal,
     VoidReason,
 )
+from receivables.taxes import ExchangeRate, TaxLine, taxes_read
 from storage.events import PERSONAL
 
 
@@ -48,6 +49,7 @@ class CreditorView(Struct, frozen=True, kw_only=True):
     reply_to: str | None
     iban: str | None
     bic: str | None
+    allocation_rule: AllocationRule  # what `auto` means
     identifiers: tuple[Identifier, ...]
 
     @classmethod
@@ -66,6 +68,7 @@ class CreditorView(Struct, frozen=True, kw_only=True):
             reply_to=row.reply_to,
             iban=row.iban,
             bic=row.bic,
+            allocation_rule=row.allocation_rule,
             identifiers=tuple(identifiers),
         )
 
@@ -144,6 +147,8 @@ class InstalmentView(Struct, frozen=True, kw_only=True):
     due_on: date | None
     amount_minor: int
     balance_minor: int
+    discount_minor: int | None = None  # taken off when the rest is paid by `discount_until`
+    discount_until: date | None = None
 
     @classmethod
     def of(cls, row: Instalment) -> "InstalmentView":
@@ -154,6 +159,8 @@ class InstalmentView(Struct, frozen=True, kw_only=True):
             due_on=row.due_on,
             amount_minor=row.amount_minor,
             balance_minor=row.balance_minor,
+            discount_minor=row.discount_minor,
+            discount_until=row.discount_until,
         )
 
 
@@ -178,6 +185,12 @@ class InvoiceView(Struct, frozen=True, kw_only=True):
     purchase_order: str | None
     payment_terms: str | None
     direct_debit_on: date | None
+    contract: str | None = None
+    project: str | None = None
+    delivery_note: str | None = None
+    buyer_reference: str | None = None
+    taxes: tuple[TaxLine, ...] = ()
+    exchange_rate: ExchangeRate | None = None
     source: str
     known_at: datetime
     instalments: tuple[InstalmentView, ...]
@@ -205,6 +218,12 @@ class InvoiceView(Struct, frozen=True, kw_only=True):
             purchase_order=row.purchase_order,
             payment_terms=row.payment_terms,
             direct_debit_on=row.direct_debit_on,
+            contract=row.contract,
+            project=row.project,
+            delivery_note=row.delivery_note,
+            buyer_reference=row.buyer_reference,
+            taxes=taxes_read(row.taxes),
+            exchange_rate=ExchangeRate.of(row.reporting_currency, row.exchange_rate, row.exchange_rate_on),
             source=row.source,
             known_at=row.known_at,
             instalments=tuple(InstalmentView.of(line) for line in shown),
@@ -252,29 +271,8 @@ class CreditNoteView(Struct, frozen=True, kw_only=True):
         )
 
 
-class ReversalView(Struct, frozen=True, kw_only=True):
-    """How a receipt's money went back, wholly."""
-
-    id: str
-    amount_minor: int
-    reason: str
-    effective_on: date
-    known_at: datetime
-
-    @classmethod
-    def of(cls, row: Reversal) -> "ReversalView":
-        """Show a reversal."""
-        return cls(
-            id=ids.encode("rev", row.id),
-            amount_minor=row.amount_minor,
-            reason=row.reason,
-            effective_on=row.effective_on,
-            known_at=row.known_at,
-        )
-
-
 class ReceiptView(Struct, frozen=True, kw_only=True):
-    """Money that arrived, and what of it nobody has allocated."""
+    """Money that arrived, what of it went back, and what nobody has allocated."""
 
     id: str
     version: int
@@ -283,18 +281,19 @@ class ReceiptView(Struct, frozen=True, kw_only=True):
     debtor_id: str
     currency: str
     amount_minor: int
+    reversed_minor: int
     unapplied_minor: int
     state: ReceiptState
     method: str | None
     reference: Annotated[str | None, PERSONAL]
+    named_invoice_ids: tuple[str, ...]  # what the debtor said that it pays
     source: str
     effective_on: date
     known_at: datetime
-    reversal: ReversalView | None
 
     @classmethod
-    def of(cls, row: Receipt, reversal: Reversal | None) -> "ReceiptView":
-        """Show a receipt, with its reversal where there is one."""
+    def of(cls, row: Receipt) -> "ReceiptView":
+        """Show a receipt."""
         return cls(
             id=ids.encode("rcp", row.id),
             version=row.version,
@@ -303,47 +302,57 @@ class ReceiptView(Struct, frozen=True, kw_only=True):
             debtor_id=ids.encode("dbt", row.debtor_id),
             currency=row.currency,
             amount_minor=row.amount_minor,
+            reversed_minor=row.reversed_minor,
             unapplied_minor=row.unapplied_minor,
             state=row.state,
             method=row.method,
             reference=row.reference,
+            named_invoice_ids=tuple(ids.encode("inv", each) for each in row.named_invoice_ids),
             source=row.source,
             effective_on=row.effective_on,
             known_at=row.known_at,
-            reversal=None if reversal is None else ReversalView.of(reversal),
         )
 
 
 class AllocationView(Struct, frozen=True, kw_only=True):
-    """Which receipt or credit note settles which instalment; one that undoes another is negative and names it."""
+    """Which receipt, credit note or write-off settles which instalment or charge.
+
+    One that undoes another is negative and names it. `rule` is the rule that chose the debt, null where a person did.
+    """
 
     id: str
     version: int
     receipt_id: str | None
     credit_note_id: str | None
+    write_off_id: str | None
     debtor_id: str
-    invoice_id: str
-    instalment_id: str
+    invoice_id: str | None
+    instalment_id: str | None
+    charge_id: str | None
     currency: str
     amount_minor: int
     undoes_id: str | None
+    rule: AllocationRule | None
     effective_on: date
     known_at: datetime
 
     @classmethod
     def of(cls, row: Allocation, currency: str) -> "AllocationView":
-        """Show an allocation in its invoice's currency."""
+        """Show an allocation in the currency of what it settles."""
         return cls(
             id=ids.encode("alc", row.id),
             version=row.version,
             receipt_id=encoded("rcp", row.receipt_id),
             credit_note_id=encoded("crn", row.credit_note_id),
+            write_off_id=encoded("wof", row.write_off_id),
             debtor_id=ids.encode("dbt", row.debtor_id),
-            invoice_id=ids.encode("inv", row.invoice_id),
-            instalment_id=ids.encode("ins", row.instalment_id),
+            invoice_id=encoded("inv", row.invoice_id),
+            instalment_id=encoded("ins", row.instalment_id),
+            charge_id=encoded("chg", row.charge_id),
             currency=currency,
             amount_minor=row.amount_minor,
             undoes_id=encoded("alc", row.undoes_id),
+            rule=row.rule,
             effective_on=row.effective_on,
             known_at=row.known_at,
         )

@@ -70,8 +70,13 @@ _NOW: Final = text(
 )
 
 
-async def make_due(session: TenantSession, kind: str, when: Iterable[tuple[UUID, datetime]]) -> None:
-    """Have objects looked at when business time reaches an instant; a later call for an object replaces an earlier."""
+async def make_due(
+    session: TenantSession, kind: str, when: Iterable[tuple[UUID, datetime]], *, at_latest: bool = False
+) -> None:
+    """Have objects looked at when business time reaches an instant; a later call for an object replaces an earlier.
+
+    With `at_latest` an earlier look that something else has asked for stays.
+    """
     instants = dict(when)  # of an object named twice, the last instant holds
     if not instants:
         return
@@ -80,6 +85,7 @@ async def make_due(session: TenantSession, kind: str, when: Iterable[tuple[UUID,
         "kind": kind,
         "objects": list(instants),
         "instants": list(instants.values()),
+        "at_latest": at_latest,
     }
     await session.execute(_MAKE_DUE, values)
     memory(session, Rung).queues.add("tick")
@@ -91,7 +97,8 @@ select :tenant_id, :kind, u.object_id, u.due_at,
        exists (select from app.business_clock c where c.tenant_id = :tenant_id)
 from unnest(cast(:objects as uuid[]), cast(:instants as timestamptz[])) as u(object_id, due_at)
 order by u.object_id
-on conflict (tenant_id, kind, object_id) do update set due_at = excluded.due_at
+on conflict (tenant_id, kind, object_id) do update
+  set due_at = case when :at_latest then least(due.due_at, excluded.due_at) else excluded.due_at end
 """)
 
 

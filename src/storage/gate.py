@@ -66,7 +66,17 @@ class Gate(Protocol):
         ...
 
     async def concluded(
-        self, session: TenantSession, outcome: str, parts: Sequence[UUID], code: str, now: datetime
+        self,
+        session: TenantSession,
+        outcome: str,
+        parts: Sequence[UUID],
+        code: str,
+        now: datetime,
+        *,
+        sent_at: datetime | None = None,
     ) -> None:
-        """What came of the parts: `sent`, `withdrawn`, `failed` or `unknown`, with a code where there is one."""
+        """What came of the parts: `sent`, `withdrawn`, `failed` or `unknown`, with a code where there is one.
+
+        `sent_at` says when they were sent, where that is only found out now.
+        """
         ...

@@ -13,9 +13,9 @@ CallerKind = Literal["api_key", "command", "session_token", "oauth_app", "partne
 
 # Every resource of the API by the name of its scopes.
 RESOURCES: Final = (
-    "api_keys", "contacts", "credit_notes", "creditors", "debtors", "documents", "dunning", "events", "handlings",
-    "holds", "invoices", "jobs", "messages", "opt_outs", "policies", "receipts", "tasks", "tenant", "test_helpers",
-    "webhooks",
+    "api_keys", "charges", "contacts", "credit_notes", "creditors", "debtors", "documents", "dunning", "events",
+    "handlings", "holds", "invoices", "jobs", "messages", "opt_outs", "policies", "receipts", "tasks", "tenant",
+    "test_helpers", "webhooks", "write_offs",
 )  # fmt: skip
 APPROVABLE: Final = ("policies",)  # publishing one sets what is sent to people
 SCOPES: Final = frozenset(

@@ -110,7 +110,9 @@ async def test_a_payment_and_its_return(world: World) -> None:
     rows = (await client.get("/v1/allocations", params={"receipt": paid["id"]})).json()["data"]
     assert [row["amount_minor"] for row in rows] == [4_000, -10_000, 10_000]
     back = await done(client, f"/v1/receipts/{paid['id']}/reverse", reason="AC04")
-    assert (back["state"], back["reversal"]["reason"]) == ("reversed", "AC04")
+    assert (back["state"], back["reversed_minor"]) == ("reversed", 12_000)
+    went = (await client.get(f"/v1/receipts/{paid['id']}/reversals")).json()["data"]
+    assert [(each["kind"], each["reason"], each["amount_minor"]) for each in went] == [("bounce", "AC04", 12_000)]
     read = await client.get(f"/v1/invoices/{bill['id']}")
     assert read.json()["balance_minor"] == 10_000
     without_key = await client.post(f"/v1/receipts/{paid['id']}/reverse", json={"reason": "again"})

@@ -57,6 +57,12 @@ def test_on_entry_chooses_where_an_old_debt_begins() -> None:
     assert too_old.review
 
 
+def test_a_debt_too_old_waits_for_a_person_before_its_first_step_too() -> None:
+    body = PolicyBody(steps=(step("late", 30),), on_entry=OnEntry.FIRST_STEP, max_age_days=5)
+    assert enter(body, DUE, DUE + timedelta(days=5)).review is False
+    assert enter(body, DUE, DUE + timedelta(days=19)).review is True
+
+
 @given(
     st.dates(date(2020, 1, 1), date(2030, 12, 31)),
     st.sampled_from(["Europe/Paris", "America/New_York", "Pacific/Apia"]),

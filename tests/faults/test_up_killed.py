@@ -1,5 +1,7 @@
+import asyncio
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -129,12 +131,13 @@ async def receipts(place: Place, tenant: Tenant) -> list[dict[str, str]]:
 async def test_up_that_is_stopped_while_it_starts_leaves_nothing(place: Place, *, full: bool) -> None:
     place.leave_servers()
     moments = ("postgres.pid", "valkey.pid")
-    for moment in moments if full else moments[:1]:
+    for moment in moments * 5 if full else moments[:1]:  # a stop that came at a bad instant was lost once in thirty
         for name in moments:
             (place.data_dir / name).unlink(missing_ok=True)
         child = place.relance("up", "--no-demo")
         await until((place.data_dir / moment).exists, START_S, moment)
+        await asyncio.sleep(random.uniform(0, 0.3))
         child.ask()
         await until(lambda of=child: not of.alive, END_S, "relance up to stop")
-        assert child.process.returncode == 128 + signal.SIGTERM, child.tail()
+        assert child.process.returncode in {0, 128 + signal.SIGTERM}, child.tail()  # 0 once it was up
         assert left_behind(place) == []

@@ -181,6 +181,8 @@ async def test_found_to_be_received_it_counts(smtp: Engine, mails: MailServer, t
     _, message_id = await unknown(smtp, tenant_id)
     assert await found_out(smtp, tenant_id, message_id, Resolution.RECEIVED) == "sent"
     assert await notices(database, tenant_id) == {"F-0": ("issued", None)}
+    question = "select n.issued_at = m.sent_at, m.sent_at = m.dispatched_at from app.notice n, app.message m"
+    assert await rows(database, tenant_id, question) == [(True, True)]  # the day of its sending, whenever it is found
     assert await tasks(database, tenant_id) == []
     with pytest.raises(MessageNotUnknown):
         await found_out(smtp, tenant_id, message_id, Resolution.NOT_RECEIVED)

@@ -91,6 +91,7 @@ class Bill:
 
     def __init__(self, party: int, parts: list[tuple[date, int]]) -> None:
         self.party, self.parts, self.is_open = party, parts, True
+        self.number = ""
         self.id = UUID(int=0)
         self.line_ids: list[UUID] = []
 
@@ -129,7 +130,7 @@ class Model:
     def oldest_first(self, fund: Fund, bills: Iterable[Bill], limit: int) -> None:
         """Use a fund for the parts of bills, the earliest due first."""
         waiting = [(day, bill, part) for bill in bills for part, (day, _) in enumerate(bill.parts)]
-        for _, bill, part in sorted(waiting, key=lambda each: (each[0], each[1].line_ids[each[2]])):
+        for _, bill, part in sorted(waiting, key=lambda each: (each[0], each[1].number, each[2])):
             amount = min(limit, self.left_of(fund), self.due_of(bill, part))
             if amount > 0:
                 self.standing.append((fund, bill, part, amount))
@@ -195,6 +196,7 @@ class Life:
             self.session, parties, number, sum(step.amounts), due_on=None, instalments=split, currency=currency
         )
         bill = Bill(step.party, parts)
+        bill.number = number
         bill.id, bill.line_ids = ids.decode("inv", view.id), [ids.decode("ins", line.id) for line in view.instalments]
         self.model.bills.append(bill)
 

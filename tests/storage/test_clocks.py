@@ -97,6 +97,9 @@ async def test_a_later_call_replaces_an_earlier(database: Database) -> None:
         await make_due(session, KIND, [(once, FUTURE), (once, PAST)])  # the last one holds
         await make_due(session, KIND, [])
     assert await waiting(database, live) == {once: PAST}
+    async with database.tenant(live, CAUSE) as session:
+        await make_due(session, KIND, [(once, FUTURE)], at_latest=True)  # an earlier one stays
+    assert await waiting(database, live) == {once: PAST}
 
 
 async def test_what_is_forgotten_does_not_come(database: Database) -> None:

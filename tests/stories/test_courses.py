@@ -70,6 +70,7 @@ async def test_an_old_debt_waits_for_a_person_and_then_hears_the_step_that_fits(
     ]
 
 
+@pytest.mark.parametrize("catch_up", CatchUp)
 @pytest.mark.parametrize(
     ("on_entry", "late", "steps"),
     [
@@ -82,9 +83,9 @@ async def test_an_old_debt_waits_for_a_person_and_then_hears_the_step_that_fits(
     ],
 )
 async def test_a_policy_says_how_late_debts_enter(
-    engine: Engine, tenant_id: UUID, on_entry: OnEntry, late: int, steps: list[str]
+    engine: Engine, tenant_id: UUID, on_entry: OnEntry, late: int, steps: list[str], catch_up: CatchUp
 ) -> None:
-    body = replace(BODY, on_entry=on_entry, catch_up=CatchUp.SEQUENCE)
+    body = replace(BODY, on_entry=on_entry, catch_up=catch_up)  # arrears of the debt's, not of an outage of ours
     await follow(engine.database, tenant_id, body)
     cast = await make_cast(engine.database, tenant_id)
     await bill(engine.database, cast, "LATE", day(-late))

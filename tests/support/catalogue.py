@@ -54,7 +54,8 @@ DIRECTORY_RIGHTS: Final[Rights] = {
     "platform_switch": {"select": ("*",), "update": ("*",)},
 }
 NEVER_CHANGED: Final = {  # by the application: what it writes here is history, evidence or a secret
-    "access_row", "allocation", "blob", "captured_mail", "data_key", "decision", "event", "message_copy", "reversal",
+    "access_row", "allocation", "blob", "captured_mail", "data_key", "decision", "event", "ledger_entry",
+    "message_copy", "reversal",
 }  # fmt: skip
 
 _POLICY: Final = "(tenant_id = ( SELECT app.tenant_id() AS tenant_id))"

@@ -21,9 +21,16 @@ class OpenGate:
         return {each.id: {part.part_id: Go() for part in each.parts} for each in held}
 
     async def concluded(
-        self, session: TenantSession, outcome: str, parts: Sequence[UUID], code: str, now: datetime
+        self,
+        session: TenantSession,
+        outcome: str,
+        parts: Sequence[UUID],
+        code: str,
+        now: datetime,
+        *,
+        sent_at: datetime | None = None,
     ) -> None:
-        del session, outcome, parts, code, now
+        del session, outcome, parts, code, now, sent_at
 
 
 async def let_die(session: TenantSession, consumer: str, event_id: UUID, error: str, now: datetime) -> None:

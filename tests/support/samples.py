@@ -24,12 +24,13 @@ BY_TYPE: Final[dict[type, object]] = {  # a KeyError here: say what a row holds 
     date: date(2026, 3, 2),
     bytes: b"sample",
     str: "sample",
+    list: [],
 }
 BY_NAME: Final[dict[str, object]] = {"currency": "EUR"}  # a constraint gives the form by a pattern
 ONE_OF: Final = re.compile(r"^(\w+) in \('([^']*)'")
 
 # Nullable columns that a constraint over several columns asks for.
-ALSO: Final = {"allocation": ("receipt_id",)}
+ALSO: Final = {"allocation": ("receipt_id", "invoice_id", "instalment_id")}
 
 
 def sample(table: Table, tenant_id: UUID, every_id: UUID) -> dict[str, Any]:

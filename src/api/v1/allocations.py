@@ -1,4 +1,4 @@
-"""Allocations: which money or credit note settles which instalment. Undoing one is a row of its own."""
+"""Allocations: which money, credit note or write-off settles which debt. Undoing one is a row of its own."""
 
 from typing import Annotated
 
@@ -20,6 +20,8 @@ from storage.session import TenantSession
 
 ReceiptFilterId = Annotated[str | None, QueryParameter(name="receipt", pattern=ID)]
 CreditNoteFilterId = Annotated[str | None, QueryParameter(name="credit_note", pattern=ID)]
+WriteOffFilterId = Annotated[str | None, QueryParameter(name="write_off", pattern=ID)]
+ChargeFilterId = Annotated[str | None, QueryParameter(name="charge", pattern=ID)]
 
 
 class Allocations(Controller):
@@ -33,15 +35,20 @@ class Allocations(Controller):
         self,
         session: NamedDependency[TenantSession],
         page: NamedDependency[Page],
+        *,
         receipt: ReceiptFilterId = None,
         credit_note: CreditNoteFilterId = None,
+        write_off: WriteOffFilterId = None,
         invoice: InvoiceFilterId = None,
+        charge: ChargeFilterId = None,
     ) -> PageOf[AllocationView]:
         """List allocations and what undid them, the newest first."""
         wanted = AllocationFilter(
             receipt_id=id_filter(receipt, "receipt", "rcp"),
             credit_note_id=id_filter(credit_note, "credit_note", "crn"),
+            write_off_id=id_filter(write_off, "write_off", "wof"),
             invoice_id=id_filter(invoice, "invoice", "inv"),
+            charge_id=id_filter(charge, "charge", "chg"),
         )
         rows = await queries.allocations(session, wanted, after=page.after_id(), limit=page.fetch)
         return page.of(rows, lambda view: view, lambda view: [ids.decode("alc", view.id).hex])

@@ -15,8 +15,7 @@ from api.routes import needs
 from api.v1.drafting import sent
 from api.v1.filters import CreditorFilter, DebtorFilter, ExternalIdFilter, IssuedFrom, IssuedTo, NumberFilter
 from api.v1.invoices import Number, Voiding
-from api.v1.receipts import ALLOCATING
-from api.v1.shares import AllocationIn, Shares, UnallocationIn, shares_of
+from api.v1.shares import ALLOCATING, AllocationIn, Shares, UnallocationIn, shares_of
 from kernel import ids
 from kernel.cursors import CursorInvalid
 from kernel.errors import PreconditionFailed

@@ -22,6 +22,7 @@ from receivables.creditors import create_creditor, update_creditor
 from receivables.drafts import CreditorChange, NewCreditor
 from receivables.errors import CreditorNotFound, ExternalIdTaken, IdentifierTaken
 from receivables.identifiers import MAX_IDENTIFIERS, Identifier
+from receivables.models import AllocationRule
 from receivables.views import CreditorView
 from storage.session import TenantSession
 
@@ -64,6 +65,7 @@ class CreditorIn(Struct, kw_only=True, forbid_unknown_fields=True):
     reply_to: Email | None = None
     iban: Iban | None = None
     bic: Bic | None = None
+    allocation_rule: AllocationRule = AllocationRule.OLDEST_DUE  # what `auto` means
     external_id: ExternalId | None = None
     identifiers: Identifiers = []
 
@@ -80,6 +82,7 @@ class CreditorPatch(Struct, kw_only=True, forbid_unknown_fields=True):
     reply_to: Email | UnsetType | None = UNSET
     iban: Iban | UnsetType | None = UNSET
     bic: Bic | UnsetType | None = UNSET
+    allocation_rule: AllocationRule | UnsetType = UNSET
     external_id: ExternalId | UnsetType | None = UNSET
     identifiers: Identifiers | UnsetType = UNSET
 

@@ -1,16 +1,17 @@
 """Invoices: what a creditor has billed. A wrong amount or date is corrected, a mistake voided, nothing deleted."""
 
 from datetime import date, datetime
+from decimal import Decimal
 from typing import Annotated, Literal
 from uuid import UUID
 
 from litestar import Controller, get, patch, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody, QueryParameter
-from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec import UNSET, Meta, Struct, UnsetType, structs
 
 from api.expanding import Expand
-from api.fields import AmountMinor, Currency, ExternalId, IdText, Name, body_id, id_filter
+from api.fields import AmountMinor, Currency, ExternalId, IdText, Name, PositiveMinor, body_id, id_filter
 from api.pages import Page, PageOf
 from api.problems import Problem, problem_of, problems
 from api.resources import ApiSettings
@@ -29,6 +30,7 @@ from api.v1.filters import (
 from kernel import ids
 from kernel.cursors import CursorInvalid
 from kernel.errors import PreconditionFailed
+from kernel.money import MAX_MINOR
 from receivables import access, queries
 from receivables.corrections import update_invoice, void_invoice
 from receivables.drafts import InvoiceChange, Line, NewInvoice
@@ -45,6 +47,7 @@ from receivables.invoices import open_invoice, open_invoices
 from receivables.models import DocumentState, VoidReason
 from receivables.outcomes import Outcome
 from receivables.queries import InvoiceFilter
+from receivables.taxes import MAX_TAX_LINES, ExchangeRate, TaxCategory, TaxLine
 from receivables.upserting import put_invoices
 from receivables.views import InvoiceView
 from storage.session import TenantSession
@@ -53,6 +56,8 @@ MAX_BATCH = 100
 MAX_LINES = 120
 Number = Annotated[str, Meta(min_length=1, max_length=100)]
 Terms = Annotated[str, Meta(max_length=1_000)]
+RateText = Annotated[str, Meta(min_length=1, max_length=26, pattern=r"^[0-9]{1,13}(\.[0-9]{1,12})?$")]  # no float
+SignedMinor = Annotated[int, Meta(ge=-MAX_MINOR, le=MAX_MINOR)]
 
 
 class LineIn(Struct, kw_only=True, forbid_unknown_fields=True):
@@ -60,8 +65,28 @@ class LineIn(Struct, kw_only=True, forbid_unknown_fields=True):
 
     amount_minor: AmountMinor
     due_on: date | None = None
+    discount_minor: PositiveMinor | None = None  # taken off when the rest is paid by `discount_until`
+    discount_until: date | None = None
 
 
+class TaxLineIn(Struct, kw_only=True, forbid_unknown_fields=True):
+    """The tax of one rate (per cent). All bases and taxes add up to the invoice's total."""
+
+    category: TaxCategory = TaxCategory.STANDARD
+    rate: RateText
+    base_minor: SignedMinor
+    tax_minor: SignedMinor
+
+
+class ExchangeRateIn(Struct, kw_only=True, forbid_unknown_fields=True):
+    """What one unit of the invoice's currency was worth in the currency that the creditor reports in, that day."""
+
+    currency: Currency
+    rate: RateText
+    on: date
+
+
+Taxes = Annotated[list[TaxLineIn], Meta(max_length=MAX_TAX_LINES)]
 Lines = Annotated[list[LineIn], Meta(max_length=MAX_LINES)]
 
 
@@ -81,6 +106,12 @@ class InvoiceIn(Struct, kw_only=True, forbid_unknown_fields=True):
     purchase_order: Name | None = None
     payment_terms: Terms | None = None
     direct_debit_on: date | None = None
+    contract: Name | None = None
+    project: Name | None = None
+    delivery_note: Name | None = None
+    buyer_reference: Name | None = None
+    taxes: Taxes = []
+    exchange_rate: ExchangeRateIn | None = None
 
 
 class InvoicePatch(Struct, kw_only=True, forbid_unknown_fields=True):
@@ -94,6 +125,12 @@ class InvoicePatch(Struct, kw_only=True, forbid_unknown_fields=True):
     purchase_order: Name | UnsetType | None = UNSET
     payment_terms: Terms | UnsetType | None = UNSET
     direct_debit_on: date | UnsetType | None = UNSET
+    contract: Name | UnsetType | None = UNSET
+    project: Name | UnsetType | None = UNSET
+    delivery_note: Name | UnsetType | None = UNSET
+    buyer_reference: Name | UnsetType | None = UNSET
+    taxes: Taxes | UnsetType = UNSET
+    exchange_rate: ExchangeRateIn | UnsetType | None = UNSET
 
 
 class Voiding(Struct, kw_only=True, forbid_unknown_fields=True):
@@ -239,8 +276,14 @@ class Invoices(Controller):
         data: JSONBody[InvoicePatch],
     ) -> InvoiceView:
         """Correct an invoice; what has been allocated to it stays."""
-        lines = data.instalments
-        change = InvoiceChange(**sent(data, instalments=lines if isinstance(lines, UnsetType) else _lines(lines)))
+        lines, taxes, rate = data.instalments, data.taxes, data.exchange_rate
+        fields = sent(
+            data,
+            instalments=lines if isinstance(lines, UnsetType) else _lines(lines),
+            taxes=taxes if isinstance(taxes, UnsetType) else _taxes(taxes),
+            exchange_rate=rate if isinstance(rate, UnsetType) else _rate(rate),
+        )
+        change = InvoiceChange(**fields)
         return await update_invoice(
             session, ids.decode("inv", invoice_id), change, now, expected_version=expected_version
         )
@@ -280,11 +323,28 @@ def _new(data: InvoiceIn, within: str = "") -> NewInvoice:
         purchase_order=data.purchase_order,
         payment_terms=data.payment_terms,
         direct_debit_on=data.direct_debit_on,
+        contract=data.contract,
+        project=data.project,
+        delivery_note=data.delivery_note,
+        buyer_reference=data.buyer_reference,
+        taxes=_taxes(data.taxes),
+        exchange_rate=_rate(data.exchange_rate),
     )
 
 
 def _lines(lines: list[LineIn]) -> tuple[Line, ...]:
-    return tuple(Line(amount_minor=line.amount_minor, due_on=line.due_on) for line in lines)
+    return tuple(Line(**structs.asdict(line)) for line in lines)
+
+
+def _taxes(lines: list[TaxLineIn]) -> tuple[TaxLine, ...]:
+    return tuple(
+        TaxLine(category=line.category, rate=Decimal(line.rate), base_minor=line.base_minor, tax_minor=line.tax_minor)
+        for line in lines
+    )
+
+
+def _rate(rate: ExchangeRateIn | None) -> ExchangeRate | None:
+    return None if rate is None else ExchangeRate(currency=rate.currency, rate=Decimal(rate.rate), on=rate.on)
 
 
 def _item(outcome: Outcome[InvoiceView], settings: ApiSettings) -> BatchItem:

@@ -7,6 +7,8 @@ from litestar import Controller
 from api.portal.unsubscribing import Unsubscribing
 from api.v1.allocations import Allocations
 from api.v1.api_keys import ApiKeys
+from api.v1.balances import DebtorLedger, InvoiceLedger, LedgerEntries
+from api.v1.charges import Charges
 from api.v1.contacts import Contacts
 from api.v1.credit_notes import CreditNotes
 from api.v1.creditors import Creditors
@@ -25,6 +27,7 @@ from api.v1.tasks import Tasks
 from api.v1.tenant import TenantController
 from api.v1.test_clocks import Clocks
 from api.v1.webhook_endpoints import WebhookEndpoints
+from api.v1.write_offs import WriteOffs
 
 RESOURCES: Final[list[type[Controller]]] = [
     TenantController,
@@ -39,6 +42,11 @@ RESOURCES: Final[list[type[Controller]]] = [
     CreditNotes,
     Receipts,
     Allocations,
+    WriteOffs,
+    Charges,
+    InvoiceLedger,
+    DebtorLedger,
+    LedgerEntries,
     Holds,
     Handlings,
     Tasks,

@@ -91,18 +91,16 @@ def launch(server: Server, program: Path) -> None:
 
 def end(servers: Sequence[Server], *, limit_s: float = STOP_LIMIT_S) -> None:
     """End the servers, all at once and cleanly if they can; nothing of them is left afterwards."""
-    for server in servers:
-        _send(server, server.ask)
-    for server in servers:
-        if _main(server) is None:
-            if _ended(server, ORPHAN_LIMIT_S):
+    asked = [_send(server, server.ask) for server in servers]
+    for server, was_asked in zip(servers, asked, strict=True):
+        if was_asked or _ask_late(server):
+            if _ended(server, limit_s):
                 continue
-        elif _ended(server, limit_s):
-            continue
-        else:
             _send(server, server.insist)
             if _ended(server, KILL_LIMIT_S):
                 continue
+        elif _ended(server, 0):
+            continue
         for process in _all(server):
             _send_to(process, signal.SIGKILL)
         if not _ended(server, KILL_LIMIT_S):
@@ -160,17 +158,28 @@ def _is_child(process: psutil.Process, server: Server) -> bool:
         return False
 
 
-def _send(server: Server, number: signal.Signals) -> None:
+def _ask_late(server: Server) -> bool:
+    """Ask one that was just being started, and was not yet itself; False when it is over or only its children live."""
+    for _ in within(ORPHAN_LIMIT_S):
+        if not is_alive(server):
+            return False
+        if _send(server, server.ask):
+            return True
+    return False
+
+
+def _send(server: Server, number: signal.Signals) -> bool:
+    """Signal the main process; whether there was one."""
     process = _main(server) if is_alive(server) else None
-    if process is not None:
-        _send_to(process, number)
+    return process is not None and _send_to(process, number)
 
 
-def _send_to(process: psutil.Process, number: signal.Signals) -> None:
+def _send_to(process: psutil.Process, number: signal.Signals) -> bool:
     try:
         process.send_signal(number)  # looks once more that the pid has not changed hands
     except psutil.NoSuchProcess:
-        return
+        return False
+    return True
 
 
 def _ended(server: Server, limit_s: float) -> bool:
