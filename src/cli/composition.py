@@ -3,6 +3,8 @@
 from datetime import datetime
 from uuid import UUID
 
+import billing_connectors.intakes.events
+import billing_connectors.intakes.working
 import casework.events
 import casework.holds
 import dunning.events
@@ -23,9 +25,16 @@ from storage.encryption import KeyRing
 from storage.registry import Registry
 from storage.session import TenantSession
 
-MODULES = (casework.holds, dunning.planning, dunning.reactions, tenants.advancing, webhooks.recovery)
+MODULES = (
+    billing_connectors.intakes.working,
+    casework.holds,
+    dunning.planning,
+    dunning.reactions,
+    tenants.advancing,
+    webhooks.recovery,
+)
 EVENTS = (  # imported so that the catalogue is whole in every process: a worker may emit what another module declares
-    casework.events, dunning.events, messaging.events, receivables.events, tenants.events, webhooks.events,
+    billing_connectors.intakes.events, casework.events, dunning.events, messaging.events, receivables.events, tenants.events, webhooks.events,
 )  # fmt: skip
 
 

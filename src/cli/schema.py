@@ -2,6 +2,7 @@
 
 from typing import Final
 
+import billing_connectors.intakes.models
 import billing_connectors.models
 import casework.models
 import dunning.models
@@ -22,7 +23,7 @@ import webhooks.models
 from storage.base import Base
 
 MODULES = (
-    billing_connectors.models, casework.models, dunning.models, messaging.models, receivables.ledger,
+    billing_connectors.intakes.models, billing_connectors.models, casework.models, dunning.models, messaging.models, receivables.ledger,
     receivables.models, storage.access_log, storage.blobs, storage.clocks, storage.encryption, storage.events,
     storage.idempotency, storage.jobs, storage.reactions, storage.relay, tenants.models, webhooks.models,
 )  # fmt: skip

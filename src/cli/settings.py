@@ -41,7 +41,11 @@ VARIABLES: Final = (
     Variable("RELANCE_DISPATCHER_URL", "", "PostgreSQL as relance_dispatcher (workers)"),
     Variable("RELANCE_PUMP_URL", "", "PostgreSQL as relance_pump (workers)"),
     Variable("RELANCE_OWNER_URL", "", "PostgreSQL as a superuser (migrate and maintain only)"),
-    Variable("RELANCE_REDIS_URL", "", "Valkey or Redis: the doorbell and counters of requests; without it an embedded one runs"),
+    Variable(
+        "RELANCE_REDIS_URL",
+        "",
+        "Valkey or Redis: the doorbell and counters of requests; without it an embedded one runs",
+    ),
     Variable("RELANCE_KEY_FILE", "", "The key-encryption key of 32 bytes; required with an external database"),
     Variable("RELANCE_HOST", "127.0.0.1", "Where `relance serve` listens"),
     Variable("RELANCE_PORT", "8000", "The port of `relance serve`"),

@@ -1,0 +1,29 @@
+"""What a caller can do wrong with import addresses and what came in."""
+
+from kernel.errors import Conflict, Invalid, NotFound
+
+
+class InboxNotFound(NotFound):
+    """There is no such import address."""
+
+    code = "inbox_not_found"
+
+
+class InboxClosed(Conflict):
+    """The import address is closed already."""
+
+    code = "inbox_closed"
+    remedy = "Make a new one: a closed address never opens again."
+
+
+class IntakeNotFound(NotFound):
+    """There is no such intake."""
+
+    code = "intake_not_found"
+
+
+class BadSender(Invalid):
+    """What may send is an address or a domain."""
+
+    code = "bad_sender"
+    remedy = "Write name@example.com, or example.com for everybody there."
