@@ -84,7 +84,7 @@ class Watcher:
     def _claim(self, name: str) -> Path | None:
         target = _free(self._folder / WORKING, name)
         try:
-            os.rename(self._folder / name, target)
+            (self._folder / name).rename(target)
         except FileNotFoundError:  # another watcher was first
             return None
         return target
@@ -100,7 +100,7 @@ class Watcher:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 return 0
-            if not path.exists():  # it was put away while we waited
+            if not _is_still(path, descriptor):  # it was put away while we waited
                 return 0
             told = await self._read(path.name, file.read(MAX_BYTES + 1))
             self._put_away(path, told)
@@ -125,8 +125,8 @@ class Watcher:
             report = target.with_name(f"{target.name}.reason.json")
             hidden = report.with_name(f".{report.name}.{os.getpid()}")
             hidden.write_bytes(msgspec.json.format(msgspec.json.encode(told)))
-            os.replace(hidden, report)
-        os.rename(path, target)
+            hidden.replace(report)
+        path.rename(target)
 
 
 def _files(folder: Path) -> Iterator[tuple[str, Seen]]:
@@ -144,6 +144,13 @@ def _files(folder: Path) -> Iterator[tuple[str, Seen]]:
                 continue
             if stat.S_ISREG(state.st_mode):
                 yield name, Seen(state.st_ino, state.st_size, state.st_mtime_ns)
+
+
+def _is_still(path: Path, descriptor: int) -> bool:
+    try:
+        return path.stat().st_ino == os.fstat(descriptor).st_ino
+    except FileNotFoundError:
+        return False
 
 
 def _free(folder: Path, name: str) -> Path:

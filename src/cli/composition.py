@@ -5,13 +5,16 @@ from uuid import UUID
 
 import billing_connectors.intakes.events
 import billing_connectors.intakes.working
+import casework.erasure
 import casework.events
 import casework.holds
 import dunning.events
 import dunning.planning
 import dunning.reactions
 import messaging.events
+import receivables.erasure
 import receivables.events
+import receivables.reactions
 import tenants.advancing
 import tenants.events
 import webhooks.events
@@ -26,15 +29,12 @@ from storage.registry import Registry
 from storage.session import TenantSession
 
 MODULES = (
-    billing_connectors.intakes.working,
-    casework.holds,
-    dunning.planning,
-    dunning.reactions,
-    tenants.advancing,
-    webhooks.recovery,
-)
+    billing_connectors.intakes.working, casework.erasure, casework.holds, dunning.planning, dunning.reactions,
+    receivables.erasure, receivables.reactions, tenants.advancing, webhooks.recovery,
+)  # fmt: skip
 EVENTS = (  # imported so that the catalogue is whole in every process: a worker may emit what another module declares
-    billing_connectors.intakes.events, casework.events, dunning.events, messaging.events, receivables.events, tenants.events, webhooks.events,
+    billing_connectors.intakes.events, casework.events, dunning.events, messaging.events, receivables.events,
+    tenants.events, webhooks.events,
 )  # fmt: skip
 
 

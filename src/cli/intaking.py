@@ -9,8 +9,8 @@ from billing_connectors.intakes.mails import identity_of
 from billing_connectors.intakes.models import Channel
 from billing_connectors.intakes.receiving import Arrival, receive
 from cli.operating import begin
-from cli.processes import on_stop
 from cli.settings import Settings
+from cli.stopping import on_stop
 from cli.world import Servers, open_database, servers
 from messaging.intake.server import IntakeServer, Mail
 from storage.blobs import PostgresBlobs
@@ -59,9 +59,7 @@ class Postman:
 
 
 @click.command()
-@click.option(
-    "--host", default="127.0.0.1", show_default=True, help="Where it listens: behind your own mail exchanger."
-)
+@click.option("--host", default="127.0.0.1", show_default=True, help="Where it listens, behind your mail exchanger.")
 @click.option("--port", default=2525, show_default=True, type=click.IntRange(0, 65535))
 def intake(*, host: str, port: int) -> None:
     """Take mail in for the tenants' import addresses until SIGTERM; workers read what is kept."""

@@ -12,7 +12,7 @@ from billing_connectors.terms import Agreed
 from billing_connectors.watching import SETTLE_S, Watcher
 from cli.documents import checked_terms
 from cli.people import run
-from cli.processes import exit_on_sigterm, on_stop
+from cli.stopping import listen, on_stop
 from kernel import ids
 from storage.database import Database
 from storage.session import Cause
@@ -50,7 +50,7 @@ def watch(
     """
     creditor_id = ids.decode("crd", creditor) if creditor is not None else None
     agreed = Agreed(eom_reading, checked_terms(payment_terms))
-    exit_on_sigterm()
+    listen()
 
     async def work(database: Database) -> None:
         async with database.directory() as directory:

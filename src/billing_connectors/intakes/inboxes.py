@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
-from msgspec import UNSET, Struct, UnsetType
+from msgspec import Struct, UnsetType
 from sqlalchemy import select, text
 
 from billing_connectors.intakes import events
@@ -68,7 +68,7 @@ async def update_inbox(
     row = await _locked(session, inbox_id)
     expect(row.version, expected_version)
     before = InboxView.of(row)
-    wanted = row.senders if senders is UNSET or isinstance(senders, UnsetType) else _checked(senders)
+    wanted = row.senders if isinstance(senders, UnsetType) else _checked(senders)
     if wanted == row.senders:
         return before
     row.senders, row.version = wanted, row.version + 1

@@ -1,4 +1,4 @@
-"""Take in what comes: kept sealed and queued in one transaction, so that whoever was told "kept" need not come again."""
+"""Take in what comes: kept sealed and queued in one transaction; whoever was told "kept" need not come again."""
 
 import hashlib
 from datetime import datetime
@@ -54,9 +54,7 @@ async def receive(session: TenantSession, blobs: PostgresBlobs, arrival: Arrival
         "unchanged": 0, "rejected": 0, "quarantined": 0,
     }  # fmt: skip
     made = await session.execute(insert(Intake).values(values).on_conflict_do_nothing().returning(Intake.id))
-    if (
-        made.scalar_one_or_none() is None and arrival.inbox_id is not None
-    ):  # the same mail, delivered at the same instant
+    if made.scalar_one_or_none() is None and arrival.inbox_id is not None:  # delivered twice at once
         row = await _known(session, arrival.inbox_id, digest)
         if row is None:
             raise IntakeNotFound
