@@ -20,6 +20,7 @@ from api.v1.dunning import Courses, InvoiceDunning, Notices
 from api.v1.events import Events
 from api.v1.handlings import Handlings
 from api.v1.holds import Holds
+from api.v1.intakes import Inboxes, Intakes
 from api.v1.invoices import Invoices
 from api.v1.jobs import Jobs
 from api.v1.messages import Mails, Messages, OptOuts
@@ -44,6 +45,8 @@ RESOURCES: Final[list[type[Controller]]] = [
     DebtorMatches,
     DebtorMatching,
     Contacts,
+    Inboxes,
+    Intakes,
     Invoices,
     CreditNotes,
     Receipts,

@@ -22,6 +22,13 @@ class IntakeNotFound(NotFound):
     code = "intake_not_found"
 
 
+class IntakeNotRead(Conflict):
+    """There is no report: the files are not read yet, or its retention has ended."""
+
+    code = "intake_not_read"
+    remedy = "Read the intake until its state is 'read' or 'failed'; after the retention send the files again."
+
+
 class BadSender(Invalid):
     """What may send is an address or a domain."""
 

@@ -74,11 +74,3 @@ async def _finish(
     after = IntakeView.of(row)
     kind = events.IntakeRead if report.reason is None else events.IntakeFailed
     emit(session, kind(after, before, now))
-
-
-async def report_of(session: TenantSession, blobs: PostgresBlobs, intake_id: UUID) -> IntakeReport | None:
-    """The report of an intake, once it has been read; gone when its retention has ended."""
-    row = await intake(session, intake_id)
-    if row.report_id is None:
-        return None
-    return msgspec.json.decode(await blobs.get(session, row.report_id), type=IntakeReport)
