@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 
 import uvloop
 
-from bench import api_create_invoice, dunning_plan, fair_claim, recovery, webhook_pump
+from bench import api_create_invoice, dunning_plan, fair_claim, import_rows, recovery, webhook_pump
 from bench.results import Result, held_names
 from bench.stage import Stage, stage
 from cli.processes import spare_collector
@@ -16,6 +16,7 @@ BENCHES: dict[str, Bench] = {
     "dunning_plan": dunning_plan.run,
     "webhook_pump": webhook_pump.run,
     "api_create_invoice": api_create_invoice.run,
+    "import": import_rows.run,
     "fair_claim": fair_claim.run,
     "recovery": recovery.run,
 }

@@ -7,6 +7,7 @@ from uuid import UUID
 from litestar.types import HTTPScope, Scope
 from msgspec import Struct
 
+from api.spooling import Spool
 from storage.database import Database
 from storage.session import TenantSession
 from tenants.caller import Caller
@@ -26,15 +27,18 @@ class Plan(Struct, frozen=True, kw_only=True):
     body: Any  # Any: the type of the handler's input; None where it takes none
     key: KeyUse
     expand: tuple[str, ...]  # what can be expanded
+    media: tuple[str, ...] = ()  # what it answers besides JSON
     one_time: tuple[str, ...]  # fields of the answer that a replay answers with null
+    upload: int | None = None  # the body is a file of at most so many bytes, kept aside and not read as JSON
+    own_media: bytes = b"application/json"  # of the answer where nothing else is asked for
 
 
 class Exchange:
     """What has been found out about a request so far, and what its answer is to carry."""
 
     __slots__ = (
-        "api_version", "body", "caller", "content", "database", "expanded", "expands", "headers", "path",
-        "plan", "query_string", "request_id", "session", "tenant_id", "unit",
+        "api_version", "body", "caller", "content", "database", "expanded", "expands", "headers", "looks_only", "media",
+        "path", "plan", "query_string", "request_id", "session", "spool", "tenant_id", "unit",
     )  # fmt: skip
 
     def __init__(self, request_id: str, path: str, query_string: bytes, database: Database) -> None:
@@ -44,11 +48,14 @@ class Exchange:
         self.database = database
         self.headers: list[tuple[bytes, bytes]] = []  # of the answer
         self.api_version = ""
+        self.media = "application/json"  # which form of the answer the Accept header asks for
         self.body = b""
         self.plan: Plan | None = None
         self.content: object = None  # the body, read as JSON
         self.expanded: dict[str, object] = {}  # objects that the answer names, by id
         self.expands = False
+        self.spool: Spool | None = None  # the file that came as the body
+        self.looks_only = False  # what the handler has written is rolled back, and its answer sent
         self.caller: Caller | None = None
         self.tenant_id: UUID | None = None
         self.session: TenantSession | None = None

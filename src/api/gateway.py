@@ -18,11 +18,21 @@ from litestar.types import ASGIApp, HTTPReceiveMessage, HTTPScope, Message, Rece
 from api import bodies, idempotency, versions
 from api.answers import with_expanded
 from api.auth import Doorkeeper
-from api.errors import BodyNotTaken, BodyTooLarge, NotAcceptable, RateLimited, UnsupportedMediaType
+from api.errors import (
+    BodyNotTaken,
+    BodyTooLarge,
+    NotAcceptable,
+    RateLimited,
+    Unavailable,
+    UnsupportedMediaType,
+)
 from api.etags import is_known
 from api.exchange import Exchange, Plan, QueryKind, exchange_of
+from api.files import JSON as JSON_MEDIA
+from api.files import accepted
 from api.problems import refusal_of, written
 from api.resources import MAX_BODY_BYTES, Allowance, ApiSettings, Resources
+from api.spooling import Spool
 from kernel.errors import AppError, Fault, Forbidden, Invalid, Malformed
 from runtime import logs
 from storage import idempotency as kept_answers
@@ -30,6 +40,15 @@ from storage.idempotency import Kept
 from tenants.caller import require
 
 JSON: Final = frozenset({b"application/json", b"application/merge-patch+json"})
+FILES: Final = frozenset(
+    {
+        b"application/octet-stream", b"text/csv", b"text/plain", b"text/tab-separated-values", b"application/csv",
+        b"application/x-ndjson", b"application/ndjson", b"application/jsonl",
+        b"application/vnd.openxmlformats-officedocument.spreadsheetml.sheet", b"application/vnd.ms-excel",
+        b"application/pdf", b"application/xml", b"text/xml", b"application/zip",
+    }
+)  # fmt: skip
+MAX_SPOOLS: Final = 8  # files that one process takes in at once
 _BODIES: Final = frozenset({"POST", "PUT", "PATCH"})
 _REFUSED: Final = 400
 _NOT_MODIFIED: Final = 304
@@ -47,6 +66,7 @@ class Gateway(ASGIMiddleware):
         self._resources, self._settings = resources, settings
         self._doorkeeper = Doorkeeper(resources, settings.key_cache_s)
         self.plans: dict[HTTPRouteHandler, Plan] = {}
+        self._spooling = 0
 
     async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
         scope = cast("HTTPScope", scope)
@@ -59,7 +79,11 @@ class Gateway(ASGIMiddleware):
         headers = dict(scope["headers"])
         await self._admit(exchange, plan, plan.scope, headers)
         with logs.context(tenant_id=exchange.tenant_id, actor=_caller_id(exchange)):
-            await self._serve(scope, receive, send, next_app, headers)
+            try:
+                await self._serve(scope, receive, send, next_app, headers)
+            finally:
+                if exchange.spool is not None:
+                    exchange.spool.close()
 
     async def _serve(
         self, scope: HTTPScope, receive: Receive, send: Send, next_app: ASGIApp, headers: Mapping[bytes, bytes]
@@ -68,7 +92,7 @@ class Gateway(ASGIMiddleware):
         plan = cast("Plan", exchange.plan)
         exchange.api_version = versions.version_of(_text(headers, versions.HEADER), exchange.api_version)
         exchange.headers.append((versions.HEADER, exchange.api_version.encode()))
-        _check_accept(headers)
+        exchange.media = _answer_media(headers, plan)
         _check_query(exchange, plan)
         key = None
         if method in _BODIES:
@@ -114,18 +138,40 @@ class Gateway(ASGIMiddleware):
             raise
 
     async def _take_in(self, exchange: Exchange, plan: Plan, headers: Mapping[bytes, bytes], receive: Receive) -> None:
+        if plan.upload is not None:
+            await self._spool(exchange, plan.upload, headers, receive)
+            return
         try:
             async with asyncio.timeout(self._settings.body_timeout_s):
                 body = await _read(headers, receive)
         except TimeoutError:
             raise Malformed("The body did not arrive in time.") from None
-        if body and headers.get(b"content-type", b"").split(b";")[0].strip().lower() not in JSON:
+        if body and _media(headers) not in JSON:
             raise UnsupportedMediaType
         bodies.decode(exchange, body)
         if plan.body is None and not bodies.is_empty(exchange.content):
             raise BodyNotTaken
         if plan.body is not None and not body:
             raise Malformed("The body is missing.")
+
+    async def _spool(self, exchange: Exchange, limit: int, headers: Mapping[bytes, bytes], receive: Receive) -> None:
+        """Take a file in; what announces itself as too large is refused before it is read."""
+        if _media(headers) not in FILES:
+            raise UnsupportedMediaType("Send the bytes of the file as application/octet-stream.")
+        announced = headers.get(b"content-length", b"0")
+        if not announced.isdigit():
+            raise Malformed
+        if int(announced[:20]) > limit:
+            raise BodyTooLarge
+        if self._spooling >= MAX_SPOOLS:
+            raise Unavailable
+        self._spooling += 1
+        exchange.spool = Spool()
+        try:
+            timeout_s = self._settings.body_timeout_s
+            await exchange.spool.take(receive, limit=limit, too_large=BodyTooLarge, timeout_s=timeout_s)
+        finally:
+            self._spooling -= 1
 
     async def _begin(self, exchange: Exchange, method: str, key: str) -> Kept | None:
         session = await exchange.open()
@@ -135,7 +181,7 @@ class Gateway(ASGIMiddleware):
         )
 
     async def _end(self, exchange: Exchange, plan: Plan, key: str | None, outbox: "Outbox") -> None:
-        if outbox.status >= _REFUSED:
+        if outbox.status >= _REFUSED or exchange.looks_only:
             await close(exchange, keep=False)
             return
         if key is not None:
@@ -229,11 +275,20 @@ def _text(headers: Mapping[bytes, bytes], name: bytes) -> str | None:
     return None if value is None else value.decode("latin-1")
 
 
-def _check_accept(headers: Mapping[bytes, bytes]) -> None:
+def _answer_media(headers: Mapping[bytes, bytes], plan: Plan) -> str:
+    """Which form of the answer is asked for; an operation that has only JSON is not particular."""
     accept = headers.get(b"accept", b"")
-    if not accept or b"*/*" in accept or b"json" in accept or b"application/*" in accept:
-        return
+    if plan.media:
+        found = accepted(accept.decode("latin-1"), (JSON_MEDIA, *plan.media))
+        if found is not None:
+            return found
+    if not accept or b"*/*" in accept or b"json" in accept or b"application/*" in accept or plan.own_media in accept:
+        return JSON_MEDIA
     raise NotAcceptable
+
+
+def _media(headers: Mapping[bytes, bytes]) -> bytes:
+    return headers.get(b"content-type", b"").split(b";")[0].strip().lower()
 
 
 def _check_query(exchange: Exchange, plan: Plan) -> None:

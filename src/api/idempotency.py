@@ -35,6 +35,8 @@ def fingerprint(method: str, exchange: Exchange) -> bytes:
     """What makes two requests the same: method, path, query and the body as JSON, however it was written."""
     digest = hashlib.sha256(f"{method} {exchange.path}\n".encode())
     digest.update(exchange.query_string + b"\n")
+    if exchange.spool is not None:
+        digest.update(exchange.spool.sha256)
     if exchange.content is not None:
         digest.update(msgspec.json.encode(exchange.content, order="deterministic"))
     return digest.digest()

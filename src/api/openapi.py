@@ -5,7 +5,8 @@ this one is generated from the same type information that validates, and closed 
 """
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Final, cast, get_origin
+from types import UnionType
+from typing import Any, Final, Union, cast, get_args, get_origin
 
 import msgspec
 from litestar import Litestar, Response
@@ -107,6 +108,8 @@ def _kinds(operations: list[tuple[HTTPRoute, HTTPRouteHandler, Plan]]) -> Iterat
 
 def _returns(handler: HTTPRouteHandler) -> Any:  # Any: the type of an answer
     kind = handler.parsed_fn_signature.return_type.annotation
+    if get_origin(kind) in (Union, UnionType):  # an object, or a file in its place
+        (kind,) = (arm for arm in get_args(kind) if not _is_written(arm))
     return None if kind is type(None) or _is_written(kind) else kind
 
 
@@ -132,6 +135,9 @@ def _operation(reader: schemas.Reader, route: HTTPRoute, handler: HTTPRouteHandl
         content = {"application/json": {"schema": reader.schema(plan.body)}}
         if method == "patch":
             content["application/merge-patch+json"] = content["application/json"]
+        operation["requestBody"] = {"required": True, "content": content}
+    if plan.upload is not None:
+        content = {"application/octet-stream": {"schema": {"type": "string", "format": "binary", "minLength": 1}}}
         operation["requestBody"] = {"required": True, "content": content}
     inner = "" if "id" in reader.fields(_returns(handler)) else reader.holder_of_id(_returns(handler))
     if inner:
@@ -199,7 +205,8 @@ def _responses(
         schema = reader.schema(kind)
         if plan.expand:
             schema = {"allOf": [schema, {"type": "object", "properties": {"expanded": _EXPANDED}}]}
-        good["content"] = {"application/json": {"schema": schema}}
+        files = {media: {"schema": {"type": "string", "contentMediaType": media}} for media in plan.media}
+        good["content"] = {"application/json": {"schema": schema}} | files
     elif _is_written(handler.parsed_fn_signature.return_type.annotation):
         good["content"] = {str(handler.media_type or "text/plain"): {"schema": {"type": "string"}}}
     found: Json = {str(status): good}

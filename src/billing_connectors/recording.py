@@ -1,7 +1,7 @@
 """Bring one batch in, in one transaction: what was seen before changes nothing, what contradicts waits for a person."""
 
 from typing import Final
-from uuid import UUID
+from uuid import UUID, uuid5
 
 from msgspec import Struct
 from sqlalchemy import text
@@ -43,6 +43,7 @@ class Origin(Struct):
     was_taken: bool = False  # something of it was not refused
     blob_id: UUID | None = None
     id: UUID | None = None  # of its own row, for an export
+    import_id: UUID | None = None  # the import that keeps a verdict of each row itself
 
 
 async def serialise(session: TenantSession) -> None:
@@ -108,7 +109,9 @@ async def _pass_over_seen(batch: Batch, origin: Origin) -> None:
         "digest": origin.digest,
         "places": [item.place for item in items],
     }
-    before = {row.place: row for row in await batch.session.execute(_SEEN, values)}
+    # What an import keeps of its rows says what became of them there, and nothing of what is known now.
+    looks = origin.import_id is None
+    before = {row.place: row for row in await batch.session.execute(_SEEN, values)} if looks else {}
     for item in items:
         row = before.get(item.place)
         if row is not None and row.status in ACCEPTED:
@@ -149,12 +152,15 @@ async def _keep(batch: Batch, origin: Origin, blobs: PostgresBlobs) -> None:
     if not kept:
         return
     await _keep_bytes(batch.session, origin, blobs)
-    rows = [
-        _Row(item.place, item.status or "", item.reason, item.object_id)
-        for item in kept
-        if item.status != "unchanged" or not origin.is_export  # a row that says nothing new needs none of its own
-    ]
-    written = await _remember(batch.session, origin, rows)
+    if origin.import_id is not None:
+        written = {item.place: uuid5(origin.id or origin.import_id, item.place) for item in kept}
+    else:
+        rows = [
+            _Row(item.place, item.status or "", item.reason, item.object_id)
+            for item in kept
+            if item.status != "unchanged" or not origin.is_export  # a row that says nothing new needs none of its own
+        ]
+        written = await _remember(batch.session, origin, rows)
     for kind in ("invoice", "credit_note"):
         await _link(batch, [item for item in kept if item.document.kind == kind and item.status in ACCEPTED])
     quarantined = [item for item in kept if item.status == "quarantined"]
@@ -225,3 +231,14 @@ def _task(item: Item, origin: Origin, row_id: UUID) -> NewTask:
         title=f"{noun} {item.document.number} {_TITLES.get(reason, 'needs a decision')}",
         detail=item.detail,
     )
+
+
+async def forget(session: TenantSession, digest: bytes) -> None:
+    """The file has been taken back: read again, it is news."""
+    await session.execute(_FORGET, {"tenant_id": tenant_of(session), "digest": digest})
+
+
+_FORGET: Final = text(
+    "update app.imported_document set status = 'reading'"
+    " where tenant_id = :tenant_id and content_hash = :digest and place = ''"
+)

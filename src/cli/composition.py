@@ -3,6 +3,10 @@
 from datetime import datetime
 from uuid import UUID
 
+import billing_connectors.file_imports.closing
+import billing_connectors.file_imports.events
+import billing_connectors.file_imports.running
+import billing_connectors.file_imports.undoing
 import billing_connectors.intakes.events
 import billing_connectors.intakes.working
 import casework.erasure
@@ -29,11 +33,22 @@ from storage.registry import Registry
 from storage.session import TenantSession
 
 MODULES = (
-    billing_connectors.intakes.working, casework.erasure, casework.holds, dunning.planning, dunning.reactions,
-    receivables.erasure, receivables.reactions, tenants.advancing, webhooks.recovery,
-)  # fmt: skip
+    billing_connectors.file_imports.closing,
+    billing_connectors.file_imports.running,
+    billing_connectors.file_imports.undoing,
+    billing_connectors.intakes.working,
+    casework.erasure,
+    casework.holds,
+    dunning.planning,
+    dunning.reactions,
+    receivables.erasure,
+    receivables.reactions,
+    tenants.advancing,
+    webhooks.recovery,
+)
 EVENTS = (  # imported so that the catalogue is whole in every process: a worker may emit what another module declares
-    billing_connectors.intakes.events, casework.events, dunning.events, messaging.events, receivables.events,
+    billing_connectors.file_imports.events, billing_connectors.intakes.events, casework.events, dunning.events,
+    messaging.events, receivables.events,
     tenants.events, webhooks.events,
 )  # fmt: skip
 

@@ -2,6 +2,7 @@
 
 from typing import Final
 
+import billing_connectors.file_imports.models
 import billing_connectors.intakes.models
 import billing_connectors.models
 import casework.models
@@ -24,11 +25,27 @@ import webhooks.models
 from storage.base import Base
 
 MODULES = (
-    billing_connectors.intakes.models, billing_connectors.models, casework.models, dunning.models, messaging.models,
-    receivables.ledger, receivables.models, receivables.party_models, storage.access_log, storage.blobs,
-    storage.clocks, storage.encryption, storage.events,
-    storage.idempotency, storage.jobs, storage.reactions, storage.relay, tenants.models, webhooks.models,
-)  # fmt: skip
+    billing_connectors.file_imports.models,
+    billing_connectors.intakes.models,
+    billing_connectors.models,
+    casework.models,
+    dunning.models,
+    messaging.models,
+    receivables.ledger,
+    receivables.models,
+    receivables.party_models,
+    storage.access_log,
+    storage.blobs,
+    storage.clocks,
+    storage.encryption,
+    storage.events,
+    storage.idempotency,
+    storage.jobs,
+    storage.reactions,
+    storage.relay,
+    tenants.models,
+    webhooks.models,
+)
 
 metadata = Base.metadata
 

@@ -38,6 +38,14 @@ class JobRow(Queued, Base):
 JOBS: Final = Queue(name="job", table="app.job", per_tenant=1, tenants=1)  # one a claim: others are for other workers
 
 
+class Paused(Exception):
+    """The job gives its worker back for others, to be gone on with later; written to be resumed."""
+
+
+def _never() -> bool:
+    return False
+
+
 class JobContext(Struct, frozen=True):
     """What a job's handler works with: its row, a way to open units of work, and a pump for one tenant's queues."""
 
@@ -47,6 +55,7 @@ class JobContext(Struct, frozen=True):
     fence: int
     params: str
     drain: Callable[[], Awaitable[bool]]  # works off what is runnable now; False when the tenant is quiet
+    pausing: Callable[[], bool] = _never  # whether the job is to raise Paused at its next step
 
 
 async def add(session: TenantSession, job_id: UUID, kind: str, params: str) -> None:

@@ -14,8 +14,9 @@ CallerKind = Literal["api_key", "command", "session_token", "oauth_app", "partne
 # Every resource of the API by the name of its scopes.
 RESOURCES: Final = (
     "api_keys", "charges", "conflicts", "contacts", "credit_notes", "creditors", "debtors", "documents", "dunning",
-    "events", "handlings", "holds", "invoices", "jobs", "messages", "opt_outs", "policies", "receipts", "tasks",
-    "tenant", "test_helpers", "webhooks", "write_offs",
+    "events", "handlings", "holds", "import_mappings", "imports", "insights", "invoices", "jobs", "messages",
+    "opt_outs", "policies", "receipts", "statements", "tasks", "tenant", "test_helpers", "uploads", "webhooks",
+    "write_offs",
 )  # fmt: skip
 # Publishing a policy sets what is sent to people; erasing a debtor cannot be taken back.
 APPROVABLE: Final = ("debtors", "policies")

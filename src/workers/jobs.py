@@ -1,15 +1,18 @@
 """Carry out durable jobs: one at a time per tenant, resumed by another worker when this one dies."""
 
+import time
 from typing import Final
 
 from sqlalchemy import text
 
-from storage.jobs import JOBS, JobContext, JobRow
+from storage.jobs import JOBS, JobContext, JobRow, Paused
 from storage.queues import MAX_ATTEMPTS, Claim, by_tenant, give_back
 from storage.session import Cause
 from workers.draining import Stopping, drain
 from workers.engine import Engine, keeping, log
 from workers.rounds import claim_from
+
+TURN_S: Final = 120.0  # a job of hours gives way to others after each
 
 
 async def jobs(engine: Engine) -> int:
@@ -33,10 +36,15 @@ async def _carry_out(engine: Engine, held: Claim) -> None:
         await drain(engine, held.tenant_id)
         return True
 
-    context = JobContext(engine.database, held.tenant_id, held.id, held.fence, params, drain_tenant)
+    turn_ends = time.monotonic() + TURN_S
+
+    def pausing() -> bool:
+        return engine.stopping.is_set() or time.monotonic() >= turn_ends
+
+    context = JobContext(engine.database, held.tenant_id, held.id, held.fence, params, drain_tenant, pausing)
     try:
         await engine.database.registry.jobs[kind](context)
-    except Stopping:  # it is written to be resumed
+    except (Stopping, Paused):  # it is written to be resumed
         async with engine.database.queue() as session:
             await give_back(session, JOBS, [held])
     except Exception as error:  # noqa: BLE001 - kept on the row, unless the row is another worker's by now

@@ -8,21 +8,34 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody, QueryParameter
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from api.exchange import Exchange
 from api.fields import IdText, body_id, id_filter
 from api.pages import Page, PageOf
 from api.problems import problems
+from api.resources import Resources
 from api.routes import needs
+from api.v1.filters import CreditorFilter
+from api.v1.uploads import FileName
 from billing_connectors.intakes import inboxes, queries
-from billing_connectors.intakes.errors import BadSender, InboxClosed, InboxNotFound, IntakeNotFound, IntakeNotRead
+from billing_connectors.intakes.errors import (
+    BadSender,
+    InboxClosed,
+    InboxNotFound,
+    IntakeNotFound,
+    IntakeNotRead,
+    NoContent,
+)
 from billing_connectors.intakes.models import Channel, IntakeState
 from billing_connectors.intakes.queries import IntakeFilter
-from billing_connectors.intakes.receiving import intake
+from billing_connectors.intakes.receiving import Arrival, intake, receive
 from billing_connectors.intakes.reports import report_of
 from billing_connectors.intakes.views import INBOX, INTAKE, InboxView, IntakeReport, IntakeView
 from kernel import ids
 from kernel.cursors import CursorInvalid
 from kernel.errors import PreconditionFailed
+from receivables import access
 from receivables.errors import CreditorNotFound
+from storage.blobs import MAX_BYTES, BlobTooLarge, PostgresBlobs
 from storage.session import TenantSession
 
 Sender = Annotated[str, Meta(min_length=3, max_length=254, description="name@example.com, or example.com.")]
@@ -97,6 +110,39 @@ class Inboxes(Controller):
     ) -> InboxView:
         """Take nothing more at an import address, for good."""
         return await inboxes.close_inbox(session, ids.decode(INBOX, inbox_id), now)
+
+
+class DocumentsIn(Controller):
+    """Documents that a program sends: an e-invoice, accounting entries, or a zip archive of any number of them."""
+
+    path = "/v1/documents"
+    tags = ["Documents in"]
+
+    @post(
+        operation_id="sendDocuments",
+        status_code=202,
+        opt=needs("documents:write", upload=MAX_BYTES),
+        responses=problems(CreditorNotFound, NoContent, BlobTooLarge),
+    )
+    async def create(
+        self,
+        session: NamedDependency[TenantSession],
+        now: NamedDependency[datetime],
+        exchange: NamedDependency[Exchange],
+        resources: NamedDependency[Resources],
+        *,
+        name: FileName = None,
+        creditor: CreditorFilter = None,
+    ) -> IntakeView:
+        """Send a file as the body, up to 50 MiB: it is kept, and a job reads it; the report says what became of it."""
+        content = b"" if exchange.spool is None else exchange.spool.file.read()
+        if not content:
+            raise NoContent
+        creditor_id = id_filter(creditor, "creditor", "crd")
+        if creditor_id is not None:
+            await access.creditor(session, creditor_id)
+        arrival = Arrival(channel=Channel.API, content=content, name=name, creditor_id=creditor_id)
+        return await receive(session, PostgresBlobs(resources.database.keys), arrival, now)
 
 
 class Intakes(Controller):

@@ -5,6 +5,7 @@ from typing import Final
 from litestar import Controller
 
 from api.portal.unsubscribing import Unsubscribing
+from api.v1.aged_receivables import AgedReceivables
 from api.v1.allocations import Allocations
 from api.v1.api_keys import ApiKeys
 from api.v1.balances import DebtorLedger, InvoiceLedger, LedgerEntries
@@ -20,7 +21,9 @@ from api.v1.dunning import Courses, InvoiceDunning, Notices
 from api.v1.events import Events
 from api.v1.handlings import Handlings
 from api.v1.holds import Holds
-from api.v1.intakes import Inboxes, Intakes
+from api.v1.import_mappings import ImportMappings
+from api.v1.imports import Imports
+from api.v1.intakes import DocumentsIn, Inboxes, Intakes
 from api.v1.invoices import Invoices
 from api.v1.jobs import Jobs
 from api.v1.messages import Mails, Messages, OptOuts
@@ -29,6 +32,7 @@ from api.v1.receipts import Receipts
 from api.v1.tasks import Tasks
 from api.v1.tenant import TenantController
 from api.v1.test_clocks import Clocks
+from api.v1.uploads import Uploads
 from api.v1.webhook_endpoints import WebhookEndpoints
 from api.v1.write_offs import WriteOffs
 
@@ -45,17 +49,22 @@ RESOURCES: Final[list[type[Controller]]] = [
     DebtorMatches,
     DebtorMatching,
     Contacts,
+    DocumentsIn,
     Inboxes,
     Intakes,
     Invoices,
     CreditNotes,
     Receipts,
     Allocations,
+    Uploads,
+    ImportMappings,
+    Imports,
     WriteOffs,
     Charges,
     InvoiceLedger,
     DebtorLedger,
     LedgerEntries,
+    AgedReceivables,
     Holds,
     Handlings,
     Tasks,

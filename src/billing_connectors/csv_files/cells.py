@@ -26,6 +26,7 @@ _YEAR_FIRST: Final = re.compile(r"(\d{4})([-/.])(\d{1,2})\2(\d{1,2})", re.ASCII)
 _COMPACT: Final = re.compile(r"(\d{4})(\d{2})(\d{2})", re.ASCII)
 _YEAR_LAST: Final = re.compile(r"(\d{1,2})([-/. ])(\d{1,2})\2(\d{4}|\d{2})", re.ASCII)
 _TIME: Final = re.compile(r"[T ]\d{1,2}:\d{2}(?::\d{2}(?:\.\d{1,6})?)?(?:Z|[+-]\d{2}:?\d{2})?$", re.ASCII)
+_ORDERS: Final[tuple[DateOrder, ...]] = ("day_first", "month_first")
 _CENTURY: Final = 2000
 _TWO_DIGITS: Final = 100
 
@@ -114,6 +115,13 @@ def date_order_of(texts: Iterable[str]) -> DateOrder | None:
     if not shown:
         return "day_first"
     return shown.pop() if len(shown) == 1 else None
+
+
+def both_readings(text: str) -> tuple[date | None, date | None]:
+    """A day with its year last, as it reads day first and month first; nothing where it cannot be read so."""
+    stripped = _TIME.sub("", _SPACES.sub(" ", text).strip())
+    first, second = (next(iter(_days(stripped, order)), None) for order in _ORDERS)
+    return first, second
 
 
 def _sign(text: str) -> tuple[str, bool]:

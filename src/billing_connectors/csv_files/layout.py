@@ -27,13 +27,18 @@ class Layout(Struct, frozen=True, kw_only=True):
     width: int
     places: dict[Field, int]  # the column of each field
     headers: dict[Field, str]  # as the file writes it
+    header: tuple[str, ...] = ()  # the whole row of them
     decimal: Decimal | None
     dates: DateOrder | None
 
 
 def layout_of(content: bytes, mapping: CsvMapping) -> Layout:
     """The layout, or the reason why this file cannot be read with the mapping."""
-    encoding = encoding_of(content, mapping.encoding)
+    return layout_in(content, encoding_of(content, mapping.encoding), mapping)
+
+
+def layout_in(content: bytes, encoding: str, mapping: CsvMapping) -> Layout:
+    """The layout that the beginning of a file shows, or the reason why it cannot be read with the mapping."""
     fields: dict[str, Field] = {comparable(header): field for header, field in mapping.columns.items()}
     delimiters = DELIMITERS if mapping.delimiter == "auto" else (mapping.delimiter,)
     best: tuple[str, Record, dict[Field, int]] | None = None
@@ -51,9 +56,25 @@ def layout_of(content: bytes, mapping: CsvMapping) -> Layout:
         missing = " and ".join(missing_fields(nearest))
         raise Rejected("header_not_found", f"no header row has a column for {missing}", format="csv")
     delimiter, header, places = best
+    return laid_out(
+        islice(records(content, encoding, delimiter), SAMPLE), mapping, header, places,
+        encoding=encoding, delimiter=delimiter,
+    )  # fmt: skip
+
+
+def laid_out(
+    sampled: Iterable[Record],
+    mapping: CsvMapping,
+    header: Record,
+    places: dict[Field, int],
+    *,
+    encoding: str = "",
+    delimiter: str = "",
+) -> Layout:
+    """The layout below a known header: how amounts and dates are written follows from the records sampled."""
     sample = [
-        record.cells
-        for record in islice(records(content, encoding, delimiter), SAMPLE)
+        [cell if place not in record.exact else "" for place, cell in enumerate(record.cells)]
+        for record in sampled
         if record.line > header.line and len(record.cells) >= len(header.cells)
     ]
     return Layout(
@@ -63,9 +84,24 @@ def layout_of(content: bytes, mapping: CsvMapping) -> Layout:
         width=len(header.cells),
         places=places,
         headers={field: header.cells[place].strip()[:100] for field, place in places.items()},
+        header=tuple(cell.strip()[:200] for cell in header.cells),
         decimal=decimal_of(_column(sample, places, _AMOUNTS)) if mapping.decimal == "auto" else mapping.decimal,
         dates=date_order_of(_column(sample, places, _DAYS)) if mapping.dates == "auto" else mapping.dates,
     )
+
+
+def header_among(found: Iterable[Record], mapping: CsvMapping) -> tuple[Record, dict[Field, int]]:
+    """The first record with a column for everything that is needed. Raises Rejected."""
+    fields: dict[str, Field] = {comparable(header): field for header, field in mapping.columns.items()}
+    nearest: set[Field] = set()
+    for record in islice(found, HEADER_WITHIN):
+        places = _places(record.cells, fields)
+        if len(places) > len(nearest):
+            nearest = set(places)
+        if not missing_fields(set(places)):
+            return record, places
+    missing = " and ".join(missing_fields(nearest))
+    raise Rejected("header_not_found", f"no header row has a column for {missing}", format="csv")
 
 
 def _places(cells: Sequence[str], fields: dict[str, Field]) -> dict[Field, int]:

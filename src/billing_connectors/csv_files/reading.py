@@ -1,6 +1,6 @@
 """Read a CSV row by row: each row is a document, or says why it is none."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from datetime import date
 from typing import Final
 
@@ -9,7 +9,7 @@ from msgspec import Struct
 from billing_connectors.csv_files import cells, identities
 from billing_connectors.csv_files.layout import Layout, layout_of
 from billing_connectors.csv_files.mapping import CsvMapping, Field, RowKind, comparable
-from billing_connectors.csv_files.records import records
+from billing_connectors.csv_files.records import Record, records
 from billing_connectors.documents.canonical import MAX_ID, MAX_NAME, Document, Kind, Preceding, Refusal, Rejected
 from billing_connectors.documents.fields import Unreadable, currency_code
 from billing_connectors.documents.parties import short
@@ -22,6 +22,11 @@ _REFUSALS: Final = {
     "line_too_long": "the line is too long",
     "open_quote": "a quote opens and does not close",
     "too_many_columns": "the row has too many columns",
+    "nul": "the row holds a NUL character",
+    "undecodable": "the row holds bytes that are no text in the file's encoding",
+    "not_an_object": "the line is no JSON object of plain values",
+    "formula": "a cell holds a formula without a value",
+    "error_value": "a cell holds an error of the spreadsheet",
 }
 
 
@@ -39,32 +44,47 @@ def read_csv(content: bytes, mapping: CsvMapping) -> Iterator[Row]:
     except Rejected as rejected:
         yield Row(1, rejected.refusal)
         return
-    kinds: dict[str, RowKind] = {comparable(word): kind for word, kind in mapping.kinds.items()}
+    kinds = kinds_of(mapping)
     for record in records(content, layout.encoding, layout.delimiter):
         if record.line <= layout.header_line:
             continue
         if record.refused is not None:
-            yield Row(record.line, Refusal(reason="malformed_row", detail=_REFUSALS[record.refused], format=_FORMAT))
+            yield Row(record.line, refusal_of(record.refused))
             continue
         try:
-            yield Row(record.line, _document(_Cells(record.cells, layout), mapping, kinds))
+            yield Row(record.line, document_of(Cells(record, layout), mapping, kinds))
         except Rejected as rejected:
             yield Row(record.line, rejected.refusal)
 
 
-class _Cells:
+def kinds_of(mapping: CsvMapping) -> dict[str, RowKind]:
+    """What the words of the kind column mean, in the form in which they are compared."""
+    return {comparable(word): kind for word, kind in mapping.kinds.items()}
+
+
+def refusal_of(refused: str) -> Refusal:
+    """Why a record has no cells."""
+    return Refusal(reason="malformed_row", detail=_REFUSALS[refused], format=_FORMAT)
+
+
+class Cells:
     """The cells of one row, by field, with refusals that name the column."""
 
-    def __init__(self, row: Sequence[str], layout: Layout) -> None:
+    def __init__(self, record: Record, layout: Layout) -> None:
+        row = record.cells
         # A cell too many is a delimiter inside a text: every cell after it would be read as its neighbour.
-        if any(cell.strip() for cell in row[layout.width :]):
+        if len(row) > layout.width and any(cell.strip() for cell in row[layout.width :]):
             raise Rejected("malformed_row", "the row has more cells than the header", format=_FORMAT)
         self.layout = layout
         self._row = row
+        self._exact = record.exact
+        self._present = record.present
+        self.has_formula = bool(record.computed) and not record.computed.isdisjoint(layout.places.values())
 
     def has(self, field: Field) -> bool:
-        """Whether the file has a column for the field."""
-        return field in self.layout.places
+        """Whether the file has a column for the field; of a format without columns, whether the row has it."""
+        place = self.layout.places.get(field)
+        return place is not None and (self._present is None or place in self._present)
 
     def text(self, field: Field) -> str:
         """The cell of a field, "" where there is none."""
@@ -87,6 +107,8 @@ class _Cells:
         text = self.text(field)
         if not text:
             return None
+        if self._exact and self.layout.places.get(field) in self._exact:
+            return cells.Amount(text, None)
         try:
             return cells.amount(text, self.layout.decimal)
         except cells.Ambiguous as error:
@@ -116,7 +138,8 @@ class _Sums(Struct, frozen=True, kw_only=True):
     tax: int | None
 
 
-def _document(row: _Cells, mapping: CsvMapping, kinds: dict[str, RowKind]) -> Document:
+def document_of(row: Cells, mapping: CsvMapping, kinds: dict[str, RowKind]) -> Document:
+    """The document that one row is. Raises Rejected."""
     warnings: list[str] = []
     number = clean(row.required("number", "missing_number"), MAX_ID + 1)
     if len(number) > MAX_ID:
@@ -136,6 +159,7 @@ def _document(row: _Cells, mapping: CsvMapping, kinds: dict[str, RowKind]) -> Do
         ("due_date_missing", claims and due_on is None and sums.amount_due > 0),
         ("due_before_issue", claims and due_on is not None and due_on < issued_on),
         ("direct_debit_announced", debit),
+        ("formula_value", row.has_formula),
     )
     warnings += [name for name, applies in checks if applies]
     preceding = clean(row.text("preceding_number"), MAX_ID)
@@ -165,7 +189,7 @@ def _document(row: _Cells, mapping: CsvMapping, kinds: dict[str, RowKind]) -> Do
     )
 
 
-def _kind(row: _Cells, kinds: dict[str, RowKind]) -> RowKind | None:
+def _kind(row: Cells, kinds: dict[str, RowKind]) -> RowKind | None:
     """What the kind column says; nothing where the file has none."""
     if not row.has("kind"):
         return None
@@ -178,7 +202,7 @@ def _kind(row: _Cells, kinds: dict[str, RowKind]) -> RowKind | None:
     return kind
 
 
-def _sums(row: _Cells, mapping: CsvMapping, stated: RowKind | None, warnings: list[str]) -> _Sums:
+def _sums(row: Cells, mapping: CsvMapping, stated: RowKind | None, warnings: list[str]) -> _Sums:
     """The amounts, none negative, and the kind that their sign or the kind column gives."""
     read: dict[Field, cells.Amount | None] = {field: row.amount(field) for field in _AMOUNTS}
     currency = _currency(row, mapping, read, warnings)
@@ -213,7 +237,7 @@ def _sums(row: _Cells, mapping: CsvMapping, stated: RowKind | None, warnings: li
     )  # fmt: skip
 
 
-def _currency(row: _Cells, mapping: CsvMapping, read: dict[Field, cells.Amount | None], warnings: list[str]) -> str:
+def _currency(row: Cells, mapping: CsvMapping, read: dict[Field, cells.Amount | None], warnings: list[str]) -> str:
     """What the column says, else what stands beside the amounts, else what the mapping says for the whole file."""
     beside = {one.currency for one in read.values() if one is not None and one.currency is not None}
     text = row.text("currency") or next(iter(beside), None) or mapping.currency
@@ -231,7 +255,7 @@ def _currency(row: _Cells, mapping: CsvMapping, read: dict[Field, cells.Amount |
     return currency
 
 
-def _minor(row: _Cells, field: Field, read: cells.Amount | None, currency: str) -> int | None:
+def _minor(row: Cells, field: Field, read: cells.Amount | None, currency: str) -> int | None:
     if read is None:
         return None
     try:

@@ -5,7 +5,7 @@ import csv
 import io
 from collections import deque
 from collections.abc import Iterator
-from typing import Final
+from typing import Final, TextIO
 
 from msgspec import Struct
 
@@ -26,6 +26,9 @@ class Record(Struct, frozen=True):
     line: int
     cells: list[str]
     refused: str | None = None
+    exact: frozenset[int] = frozenset()  # cells that are numbers of a typed format, written with a decimal point
+    computed: frozenset[int] = frozenset()  # cells that hold what a formula has given
+    present: frozenset[int] | None = None  # the cells that a record without fixed columns has
 
 
 def encoding_of(content: bytes, declared: str) -> str:
@@ -56,9 +59,8 @@ def _decodes(content: bytes, name: str) -> bool:
     return True
 
 
-def lines(content: bytes, encoding: str) -> Iterator[tuple[int, str | None]]:
+def lines(stream: TextIO) -> Iterator[tuple[int, str | None]]:
     """The lines with their numbers and their endings; nothing in place of an overlong one."""
-    stream = io.TextIOWrapper(io.BytesIO(content), encoding=encoding, newline="")
     number = 0
     while text := stream.readline(MAX_LINE):
         number += 1
@@ -71,12 +73,17 @@ def lines(content: bytes, encoding: str) -> Iterator[tuple[int, str | None]]:
 
 
 def records(content: bytes, encoding: str, delimiter: str) -> Iterator[Record]:
-    """The records, blank ones left out.
+    """The records of a whole file, blank ones left out."""
+    return records_in(io.TextIOWrapper(io.BytesIO(content), encoding=encoding, newline=""), delimiter)
+
+
+def records_in(stream: TextIO, delimiter: str) -> Iterator[Record]:
+    """The records, blank ones left out, from a text stream that translates no line ends.
 
     A quote that is never closed must not swallow the rest of the file: the line that opened it is refused, and
     reading goes on with the next.
     """
-    source = lines(content, encoding)
+    source = lines(stream)
     ahead: deque[tuple[int, str | None]] = deque()
     while (first := _next(ahead, source)) is not None:
         number, text = first

@@ -5,7 +5,6 @@ memory the process is ended, the document is refused, and the next one gets a ne
 """
 
 import json
-import resource
 import struct
 import subprocess
 import sys
@@ -19,12 +18,12 @@ import msgspec
 
 from billing_connectors.documents import markup, pdf
 from billing_connectors.documents.canonical import Document, Refusal, Rejected
+from billing_connectors.documents.limits import allow_cpu, confine
 from billing_connectors.documents.reading import read_document
 
 READ_S: Final = 8.0
 START_S: Final = 60.0  # importing the readers, on a machine that is busy
 MEMORY_BYTES: Final = 500 * 1024 * 1024  # of addresses, so that the resident part is smaller still
-MAX_OPEN_FILES: Final = 64  # the schemas are files
 MAX_CONTENT: Final = max(pdf.MAX_BYTES, markup.MAX_BYTES)
 _BOOT: Final = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
@@ -136,31 +135,15 @@ def _ended_after(seconds: float, process: subprocess.Popen[bytes]) -> Generator[
 
 def serve(pipe_in: IO[bytes], pipe_out: IO[bytes]) -> None:
     """Answer one file after the other, until the input ends: the life of the confined process."""
-    _confine()
+    confine(MEMORY_BYTES)
     _put(pipe_out, _READY)
     while (content := _get(pipe_in)) is not None:
-        _allow_cpu(2 * READ_S)  # should nobody be left to end this process
+        allow_cpu(2 * READ_S)  # should nobody be left to end this process
         try:
             answer = Answer(document=read_document(content))
         except Rejected as rejected:
             answer = Answer(refusal=rejected.refusal)
         _put(pipe_out, msgspec.msgpack.encode(answer))
-
-
-def _confine() -> None:
-    for limit, most in (
-        (resource.RLIMIT_AS, MEMORY_BYTES),
-        (resource.RLIMIT_NOFILE, MAX_OPEN_FILES),
-        (resource.RLIMIT_FSIZE, 0),
-        (resource.RLIMIT_CORE, 0),
-    ):
-        resource.setrlimit(limit, (most, most))
-
-
-def _allow_cpu(seconds: float) -> None:
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    most = int(used.ru_utime + used.ru_stime + seconds) + 1
-    resource.setrlimit(resource.RLIMIT_CPU, (most, resource.RLIM_INFINITY))
 
 
 def _pipes(process: subprocess.Popen[bytes]) -> tuple[IO[bytes], IO[bytes]]:

@@ -29,6 +29,13 @@ class IntakeNotRead(Conflict):
     remedy = "Read the intake until its state is 'read' or 'failed'; after the retention send the files again."
 
 
+class NoContent(Invalid):
+    """The body holds no file."""
+
+    code = "no_content"
+    remedy = "Send the bytes of the file as the body."
+
+
 class BadSender(Invalid):
     """What may send is an address or a domain."""
 
