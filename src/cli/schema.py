@@ -3,6 +3,7 @@
 from typing import Final
 
 import billing_connectors.file_imports.models
+import billing_connectors.intakes.models
 import billing_connectors.models
 import billing_connectors.sources.models
 import casework.models
@@ -26,6 +27,7 @@ from storage.base import Base
 
 MODULES = (
     billing_connectors.file_imports.models,
+    billing_connectors.intakes.models,
     billing_connectors.models,
     billing_connectors.sources.models,
     casework.models,

@@ -24,6 +24,7 @@ from api.v1.handlings import Handlings
 from api.v1.holds import Holds
 from api.v1.import_mappings import ImportMappings
 from api.v1.imports import Imports
+from api.v1.intakes import DocumentsIn, Inboxes, Intakes
 from api.v1.invoices import Invoices
 from api.v1.jobs import Jobs
 from api.v1.messages import Mails, Messages, OptOuts
@@ -49,6 +50,9 @@ RESOURCES: Final[list[type[Controller]]] = [
     DebtorMatches,
     DebtorMatching,
     Contacts,
+    DocumentsIn,
+    Inboxes,
+    Intakes,
     Invoices,
     CreditNotes,
     Receipts,
