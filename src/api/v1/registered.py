@@ -30,6 +30,7 @@ from api.v1.jobs import Jobs
 from api.v1.messages import Mails, Messages, OptOuts
 from api.v1.policies import Policies
 from api.v1.receipts import Receipts
+from api.v1.statements import Statements
 from api.v1.tasks import Tasks
 from api.v1.tenant import TenantController
 from api.v1.test_clocks import Clocks
@@ -66,6 +67,7 @@ RESOURCES: Final[list[type[Controller]]] = [
     DebtorLedger,
     LedgerEntries,
     AgedReceivables,
+    Statements,
     Holds,
     Handlings,
     Tasks,
