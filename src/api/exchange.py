@@ -27,16 +27,17 @@ class Plan(Struct, frozen=True, kw_only=True):
     body: Any  # Any: the type of the handler's input; None where it takes none
     key: KeyUse
     expand: tuple[str, ...]  # what can be expanded
+    media: tuple[str, ...] = ()  # what it answers besides JSON
     one_time: tuple[str, ...]  # fields of the answer that a replay answers with null
     upload: int | None = None  # the body is a file of at most so many bytes, kept aside and not read as JSON
-    media: bytes = b"application/json"  # of the answer
+    own_media: bytes = b"application/json"  # of the answer where nothing else is asked for
 
 
 class Exchange:
     """What has been found out about a request so far, and what its answer is to carry."""
 
     __slots__ = (
-        "api_version", "body", "caller", "content", "database", "expanded", "expands", "headers", "looks_only",
+        "api_version", "body", "caller", "content", "database", "expanded", "expands", "headers", "looks_only", "media",
         "path", "plan", "query_string", "request_id", "session", "spool", "tenant_id", "unit",
     )  # fmt: skip
 
@@ -47,6 +48,7 @@ class Exchange:
         self.database = database
         self.headers: list[tuple[bytes, bytes]] = []  # of the answer
         self.api_version = ""
+        self.media = "application/json"  # which form of the answer the Accept header asks for
         self.body = b""
         self.plan: Plan | None = None
         self.content: object = None  # the body, read as JSON

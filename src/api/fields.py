@@ -33,7 +33,8 @@ PREFIXES: Final = {
     "allocation": "alc", "hold": "hld", "handling": "hnd", "task": "tsk", "policy": "pol", "course": "crs",
     "notice": "ntc", "message": "msg", "opt_out": "opt", "endpoint": "whe", "delivery": "dlv", "event": "evt",
     "job": "job", "document": "doc", "charge": "chg", "write_off": "wof", "ledger_entry": "lge", "upload": "upl",
-    "mapping": "imm", "import": "imp",
+    "mapping": "imm", "import": "imp", "bank_account": "bac", "match": "dmt", "conflict": "cfl", "into": "dbt",
+    "parent": "dbt",
 }  # fmt: skip
 
 

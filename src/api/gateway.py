@@ -28,6 +28,8 @@ from api.errors import (
 )
 from api.etags import is_known
 from api.exchange import Exchange, Plan, QueryKind, exchange_of
+from api.files import JSON as JSON_MEDIA
+from api.files import accepted
 from api.problems import refusal_of, written
 from api.resources import MAX_BODY_BYTES, Allowance, ApiSettings, Resources
 from api.spooling import Spool
@@ -89,7 +91,7 @@ class Gateway(ASGIMiddleware):
         plan = cast("Plan", exchange.plan)
         exchange.api_version = versions.version_of(_text(headers, versions.HEADER), exchange.api_version)
         exchange.headers.append((versions.HEADER, exchange.api_version.encode()))
-        _check_accept(headers, plan)
+        exchange.media = _answer_media(headers, plan)
         _check_query(exchange, plan)
         key = None
         if method in _BODIES:
@@ -272,15 +274,20 @@ def _text(headers: Mapping[bytes, bytes], name: bytes) -> str | None:
     return None if value is None else value.decode("latin-1")
 
 
+def _answer_media(headers: Mapping[bytes, bytes], plan: Plan) -> str:
+    """Which form of the answer is asked for; an operation that has only JSON is not particular."""
+    accept = headers.get(b"accept", b"")
+    if plan.media:
+        found = accepted(accept.decode("latin-1"), (JSON_MEDIA, *plan.media))
+        if found is not None:
+            return found
+    if not accept or b"*/*" in accept or b"json" in accept or b"application/*" in accept or plan.own_media in accept:
+        return JSON_MEDIA
+    raise NotAcceptable
+
+
 def _media(headers: Mapping[bytes, bytes]) -> bytes:
     return headers.get(b"content-type", b"").split(b";")[0].strip().lower()
-
-
-def _check_accept(headers: Mapping[bytes, bytes], plan: Plan) -> None:
-    accept = headers.get(b"accept", b"")
-    if not accept or b"*/*" in accept or b"json" in accept or b"application/*" in accept or plan.media in accept:
-        return
-    raise NotAcceptable
 
 
 def _check_query(exchange: Exchange, plan: Plan) -> None:

@@ -5,7 +5,8 @@ this one is generated from the same type information that validates, and closed 
 """
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Final, cast, get_origin
+from types import UnionType
+from typing import Any, Final, Union, cast, get_args, get_origin
 
 import msgspec
 from litestar import Litestar, Response
@@ -107,6 +108,8 @@ def _kinds(operations: list[tuple[HTTPRoute, HTTPRouteHandler, Plan]]) -> Iterat
 
 def _returns(handler: HTTPRouteHandler) -> Any:  # Any: the type of an answer
     kind = handler.parsed_fn_signature.return_type.annotation
+    if get_origin(kind) in (Union, UnionType):  # an object, or a file in its place
+        (kind,) = (arm for arm in get_args(kind) if not _is_written(arm))
     return None if kind is type(None) or _is_written(kind) else kind
 
 
@@ -202,7 +205,8 @@ def _responses(
         schema = reader.schema(kind)
         if plan.expand:
             schema = {"allOf": [schema, {"type": "object", "properties": {"expanded": _EXPANDED}}]}
-        good["content"] = {"application/json": {"schema": schema}}
+        files = {media: {"schema": {"type": "string", "contentMediaType": media}} for media in plan.media}
+        good["content"] = {"application/json": {"schema": schema}} | files
     elif _is_written(handler.parsed_fn_signature.return_type.annotation):
         good["content"] = {str(handler.media_type or "text/plain"): {"schema": {"type": "string"}}}
     found: Json = {str(status): good}

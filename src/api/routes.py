@@ -23,17 +23,21 @@ def needs(
     key: KeyUse = "optional",
     one_time: tuple[str, ...] = (),
     expand: tuple[str, ...] = (),
+    media: tuple[str, ...] = (),
     upload: int | None = None,
 ) -> dict[str, object]:
     """The `opt` of a handler: which scope it asks for, and whether an Idempotency-Key must come with it.
 
     The key is required where money moves or people are written to. `one_time` names fields of the answer (secrets)
-    that a repeated request answers with null; `expand` what `?expand=` may name. With `upload`, the body is a file
-    of at most so many bytes, which the handler finds in `exchange.spool`.
+    that a repeated request answers with null; `expand` what `?expand=` may name; `media` the types of files that are
+    answered in place of JSON. With `upload`, the body is a file of at most so many bytes, which the handler finds in
+    `exchange.spool`.
     """
     if scope not in SCOPES:
         raise ValueError(f"{scope!r} is no scope: add its resource to tenants.caller.RESOURCES")
-    return {"scope": scope, "key": key, "one_time": one_time, "expand": expand, "upload": upload}
+    return {
+        "scope": scope, "key": key, "one_time": one_time, "expand": expand, "media": media, "upload": upload,
+    }  # fmt: skip
 
 
 def handlers(app: Litestar) -> Iterator[tuple[HTTPRoute, HTTPRouteHandler, Plan]]:
@@ -101,7 +105,8 @@ def _plan(route: HTTPRoute, handler: HTTPRouteHandler) -> Plan:
         body=body,
         key=opt.get("key", "optional"),
         expand=tuple(opt.get("expand", ())),
+        media=tuple(opt.get("media", ())),
         one_time=tuple(opt.get("one_time", ())),
         upload=opt.get("upload"),
-        media=str(handler.media_type or "application/json").encode(),
+        own_media=str(handler.media_type or "application/json").encode(),
     )

@@ -149,7 +149,7 @@ async def _create(batch: Batch, found: dict[UUID, _Found]) -> None:
     news = [
         buyer_facts.new_debtor(words, tuple(each.identifiers)) for words, each in zip(said, found.values(), strict=True)
     ]
-    outcomes = await debtors.create_debtors(batch.session, news, batch.now)
+    outcomes = await debtors.create_debtors(batch.session, news, batch.now, strict=False)
     kept: dict[UUID, buyer_facts.Statement] = {}
     for words, each, outcome in zip(said, found.values(), outcomes, strict=True):
         made = None if outcome.view is None else ids.decode("dbt", outcome.view.id)
@@ -177,7 +177,7 @@ async def _teach(batch: Batch, found: dict[UUID, _Found]) -> None:
         new = tuple(found[row.id].identifiers)
         change = buyer_facts.debtor_change(row, held[row.id], before[row.id], after[row.id], new)
         if change is not None:
-            await debtors.update_debtor(session, row.id, change, batch.now)
+            await debtors.update_debtor(session, row.id, change, batch.now, strict=False)
             for item in found[row.id].items:
                 item.told = item.told or _says_more(item, before[row.id])
         else:

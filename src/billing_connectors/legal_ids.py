@@ -1,7 +1,7 @@
 """Legal ids of a document in the one spelling in which parties are matched, with those that they imply."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Final
 
 from stdnum.fr import siren, siret
@@ -35,16 +35,6 @@ def identifying(party: Party) -> tuple[Identifier, ...]:
 def french_vat(siren_: Identifier) -> Identifier:
     """The VAT number that follows from a SIREN: its key is computed from it."""
     return Identifier("vat", f"FR{(12 + 3 * (int(siren_.value) % 97)) % 97:02d}{siren_.value}")
-
-
-def contradict(some: Iterable[Identifier], others: Iterable[Identifier]) -> bool:
-    """Whether two sets of ids cannot be one legal entity's: two SIREN, or two VAT numbers of one country."""
-    known = {(one.scheme, _country(one)): one.value for one in others if one.scheme in {"siren", "vat"}}
-    return any(known.get((one.scheme, _country(one)), one.value) != one.value for one in some)
-
-
-def _country(one: Identifier) -> str:
-    return one.value[:2] if one.scheme == "vat" else ""
 
 
 def _normal(party: Party) -> Iterator[Identifier]:

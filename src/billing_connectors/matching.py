@@ -9,8 +9,7 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from billing_connectors.legal_ids import contradict
-from receivables.identifiers import Identifier, implied
+from receivables.identifiers import Identifier, contradict, implied
 
 
 class Buyer(Struct, frozen=True, kw_only=True):

@@ -1,12 +1,20 @@
-"""Tables of what came in: each document read, what each source has said of an object, references that wait."""
+"""Tables of what came in: documents, what each source has said of an object, references that wait, conflicts."""
 
 from datetime import date, datetime
+from enum import StrEnum
 from uuid import UUID
 
-from sqlalchemy import BigInteger, Date, Index, LargeBinary, Text, func
+from sqlalchemy import BigInteger, Date, Index, LargeBinary, Text, func, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from storage.base import Base, belongs_to
+from storage.base import Base, TenantRow, TextEnum, belongs_to, one_of
+
+
+class ConflictState(StrEnum):
+    """A conflict is open until somebody settles it, or until what contradicted no longer does."""
+
+    OPEN = "open"
+    RESOLVED = "resolved"
 
 
 class ImportedDocument(Base):
@@ -59,3 +67,34 @@ class AwaitedInvoice(Base):
     number: Mapped[str] = mapped_column(Text, primary_key=True)
     credit_note_id: Mapped[UUID] = mapped_column(primary_key=True)
     issued_on: Mapped[date | None] = mapped_column(Date)  # where the credit note says it
+
+
+class ConflictRow(TenantRow, Base):
+    """A document that contradicts what is known: both sides are kept until a person says which is right."""
+
+    __tablename__ = "conflict"
+    __table_args__ = (
+        belongs_to("creditor"),
+        one_of("state", ConflictState),
+        Index("ix_conflict_state", "tenant_id", "state", "id"),
+        Index("ix_conflict_object", "tenant_id", "object_id", postgresql_where=text("object_id is not null")),
+        Index("uq_conflict_document", "tenant_id", "document_id", unique=True, postgresql_where=text("state = 'open'")),
+    )
+
+    state: Mapped[ConflictState] = mapped_column(TextEnum(ConflictState))
+    reason: Mapped[str] = mapped_column(Text)
+    kind: Mapped[str] = mapped_column(Text)  # invoice or credit_note
+    creditor_id: Mapped[UUID]
+    number: Mapped[str] = mapped_column(Text)
+    source: Mapped[str] = mapped_column(Text)  # the format of the document
+    document_id: Mapped[UUID]  # its row of imported_document
+    place: Mapped[str] = mapped_column(Text)
+    object_id: Mapped[UUID | None]  # the invoice or credit note that it contradicts
+    debtor_id: Mapped[UUID | None]  # of that
+    task_kind: Mapped[str] = mapped_column(Text)  # the task that asks for a decision
+    task_subject_id: Mapped[UUID]
+    resolution: Mapped[str | None] = mapped_column(Text)
+    resolved_at: Mapped[datetime | None]
+    key_version: Mapped[int] = mapped_column(BigInteger)
+    sealed: Mapped[bytes] = mapped_column(LargeBinary)  # the document and the known side as it was, under its own key
+    known_at: Mapped[datetime]

@@ -7,13 +7,16 @@ import billing_connectors.file_imports.closing
 import billing_connectors.file_imports.events
 import billing_connectors.file_imports.running
 import billing_connectors.file_imports.undoing
+import casework.erasure
 import casework.events
 import casework.holds
 import dunning.events
 import dunning.planning
 import dunning.reactions
 import messaging.events
+import receivables.erasure
 import receivables.events
+import receivables.reactions
 import tenants.advancing
 import tenants.events
 import webhooks.events
@@ -28,10 +31,18 @@ from storage.registry import Registry
 from storage.session import TenantSession
 
 MODULES = (
-    billing_connectors.file_imports.closing, billing_connectors.file_imports.running,
-    billing_connectors.file_imports.undoing, casework.holds, dunning.planning, dunning.reactions, tenants.advancing,
+    billing_connectors.file_imports.closing,
+    billing_connectors.file_imports.running,
+    billing_connectors.file_imports.undoing,
+    casework.erasure,
+    casework.holds,
+    dunning.planning,
+    dunning.reactions,
+    receivables.erasure,
+    receivables.reactions,
+    tenants.advancing,
     webhooks.recovery,
-)  # fmt: skip
+)
 EVENTS = (  # imported so that the catalogue is whole in every process: a worker may emit what another module declares
     billing_connectors.file_imports.events, casework.events, dunning.events, messaging.events, receivables.events,
     tenants.events, webhooks.events,

@@ -9,6 +9,7 @@ import dunning.models
 import messaging.models
 import receivables.ledger
 import receivables.models
+import receivables.party_models
 import storage.access_log
 import storage.blobs
 import storage.clocks
@@ -23,11 +24,26 @@ import webhooks.models
 from storage.base import Base
 
 MODULES = (
-    billing_connectors.file_imports.models, billing_connectors.models, casework.models, dunning.models,
-    messaging.models, receivables.ledger, receivables.models, storage.access_log, storage.blobs, storage.clocks,
-    storage.encryption, storage.events, storage.idempotency, storage.jobs, storage.reactions, storage.relay,
-    tenants.models, webhooks.models,
-)  # fmt: skip
+    billing_connectors.file_imports.models,
+    billing_connectors.models,
+    casework.models,
+    dunning.models,
+    messaging.models,
+    receivables.ledger,
+    receivables.models,
+    receivables.party_models,
+    storage.access_log,
+    storage.blobs,
+    storage.clocks,
+    storage.encryption,
+    storage.events,
+    storage.idempotency,
+    storage.jobs,
+    storage.reactions,
+    storage.relay,
+    tenants.models,
+    webhooks.models,
+)
 
 metadata = Base.metadata
 

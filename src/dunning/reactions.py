@@ -108,6 +108,31 @@ async def look_again(session: TenantSession, events: Sequence[EventRow], now: da
     await courses.look_again(session, now, debtors=debtors)
 
 
+@reacts_to("debtor.merged", "debtor.unmerged")
+async def regroup(session: TenantSession, events: Sequence[EventRow], now: datetime) -> None:
+    """Debtors have become one or two: whom to write to, what covers what and who was written to today are others now.
+
+    Both sides look again: the one that came or went, and the group that it came to or left.
+    """
+    debtors: set[UUID] = set()
+    for event in events:
+        change = msgspec.json.decode(event.payload, type=_Merge)
+        into = (change.view.merged_into_id, change.previous.merged_into_id)
+        debtors |= {event.object_id, *(ids.decode("dbt", each) for each in into if each is not None)}
+    await courses.look_again(session, now, debtors=debtors)
+
+
+class _Pointer(Struct, frozen=True):
+    """What dunning reads of a merge in a debtor's view."""
+
+    merged_into_id: str | None = None
+
+
+class _Merge(Struct, frozen=True):
+    view: _Pointer
+    previous: _Pointer
+
+
 @reacts_to("tenant.mode_changed", "tenant.resumed")
 async def look_at_all(session: TenantSession, events: Sequence[EventRow], now: datetime) -> None:
     """What the whole tenant waited for has come: look at every course."""

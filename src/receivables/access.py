@@ -3,12 +3,12 @@
 With `lock` the debtor is locked first and the row is read again under the lock, where it stands still.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from uuid import UUID
 
 from sqlalchemy import select
 
-from receivables import identifiers
+from receivables import beside, identifiers
 from receivables.errors import (
     ChargeNotFound,
     ContactNotFound,
@@ -23,6 +23,8 @@ from receivables.errors import (
 from receivables.ledger import Charge, WriteOff
 from receivables.locks import lock_debtors
 from receivables.models import Contact, CreditNote, Creditor, Debtor, Instalment, Invoice, Receipt
+from receivables.party_models import BankAccount
+from receivables.party_views import BankAccountView
 from receivables.views import CreditorView, DebtorView, InvoiceView, ReceiptView
 from storage.base import Base
 from storage.session import TenantSession, tenant_of
@@ -48,8 +50,31 @@ async def creditor(session: TenantSession, creditor_id: UUID, *, lock: bool = Fa
 async def creditor_view(session: TenantSession, creditor_id: UUID) -> CreditorView:
     """One creditor as the world sees it."""
     row = await creditor(session, creditor_id)
-    held = await identifiers.held_by(session, identifiers.CREDITORS, [creditor_id])
-    return CreditorView.of(row, held[creditor_id])
+    return (await creditor_views(session, [row]))[0]
+
+
+async def creditor_views(session: TenantSession, rows: Sequence[Creditor]) -> list[CreditorView]:
+    """Creditors as the world sees them, in two queries."""
+    wanted = [row.id for row in rows]
+    held = await identifiers.held_by(session, identifiers.CREDITORS, wanted)
+    accounts = await _accounts(session, wanted)
+    return [CreditorView.of(row, held[row.id], accounts[row.id]) for row in rows]
+
+
+async def _accounts(session: TenantSession, creditor_ids: list[UUID]) -> dict[UUID, tuple[BankAccountView, ...]]:
+    found: dict[UUID, tuple[BankAccountView, ...]] = dict.fromkeys(creditor_ids, ())
+    statement = (
+        select(BankAccount)
+        .where(
+            BankAccount.tenant_id == tenant_of(session),
+            BankAccount.creditor_id.in_(creditor_ids),
+            BankAccount.archived_at.is_(None),
+        )
+        .order_by(BankAccount.id)
+    )
+    for row in await session.scalars(statement) if creditor_ids else ():  # bounded: a creditor has few accounts
+        found[row.creditor_id] = (*found[row.creditor_id], BankAccountView.of(row))
+    return found
 
 
 async def debtor(session: TenantSession, debtor_id: UUID, *, lock: bool = False) -> Debtor:
@@ -67,8 +92,13 @@ async def debtor(session: TenantSession, debtor_id: UUID, *, lock: bool = False)
 async def debtor_view(session: TenantSession, debtor_id: UUID) -> DebtorView:
     """One debtor as the world sees it."""
     row = await debtor(session, debtor_id)
-    held = await identifiers.held_by(session, identifiers.DEBTORS, [debtor_id])
-    return DebtorView.of(row, held[debtor_id])
+    return (await debtor_views(session, [row]))[0]
+
+
+async def debtor_views(session: TenantSession, rows: Sequence[Debtor]) -> list[DebtorView]:
+    """Debtors as the world sees them, in three queries."""
+    found = await beside.of(session, [row.id for row in rows])
+    return [DebtorView.of(row, found[row.id]) for row in rows]
 
 
 async def contact(session: TenantSession, contact_id: UUID, *, lock: bool = False) -> Contact:

@@ -7,6 +7,8 @@ from functools import cache
 from typing import Final
 from zoneinfo import available_timezones
 
+from stdnum import iban
+
 from kernel.errors import Fault, Invalid
 from kernel.money import MAX_MINOR
 from kernel.text import clean
@@ -24,6 +26,9 @@ _LANGUAGE: Final = re.compile(r"[a-z]{2}(-[A-Z]{2})?")
 _COUNTRY: Final = re.compile(r"[A-Z]{2}")
 _BIC: Final = re.compile(r"[A-Z]{6}[A-Z0-9]{2}([A-Z0-9]{3})?")
 _IBAN: Final = re.compile(r"[A-Z]{2}[0-9]{2}[A-Z0-9]{11,30}")
+_PHONE: Final = re.compile(r"\+?[0-9][0-9 ().\-/]{3,38}")
+_CODE: Final = re.compile(r"[a-z][a-z0-9_.:\-]{0,59}")
+EOM_READINGS: Final = ("net_eom", "eom_net")  # "45 jours fin de mois": 45 days, then month end; or the other way
 
 
 class Faults:
@@ -100,6 +105,23 @@ class Faults:
             self.add(pointer, "iban", "the check digits of this IBAN are wrong")
         return normal
 
+    def phone(self, pointer: str, text: str | None) -> str | None:
+        """One telephone number as people write it, or nothing."""
+        normal = self.optional_line(pointer, text, 40)
+        if normal is not None and not _PHONE.fullmatch(normal):
+            self.add(pointer, "phone", "a number such as +33 1 42 34 56 78")
+        return normal
+
+    def code(self, pointer: str, text: str | None) -> None:
+        """A code of ours in lower case, or nothing."""
+        if text is not None and not _CODE.fullmatch(text):
+            self.add(pointer, "code", "a code in lower case such as oldest_first")
+
+    def eom_reading(self, pointer: str, text: str | None) -> None:
+        """How a creditor reads "fin de mois", which the contract must say (French practice knows both)."""
+        if text is not None and text not in EOM_READINGS:
+            self.add(pointer, "eom_reading", f"one of {', '.join(EOM_READINGS)}")
+
     def bic(self, pointer: str, text: str | None) -> str | None:
         """A BIC of 8 or 11 characters."""
         normal = _packed(text)
@@ -124,11 +146,8 @@ def is_email(text: str) -> bool:
 
 
 def is_iban(text: str) -> bool:
-    """Whether this is an IBAN with right check digits (ISO 13616: the rest of 97 is 1)."""
-    if not _IBAN.fullmatch(text):
-        return False
-    digits = "".join(str(int(character, 36)) for character in text[4:] + text[:4])
-    return int(digits) % 97 == 1
+    """Whether this is an IBAN (ISO 13616): check digits, and length and form as its country has registered them."""
+    return _IBAN.fullmatch(text) is not None and iban.is_valid(text)
 
 
 def _packed(text: str | None) -> str | None:

@@ -9,6 +9,8 @@ from msgspec import UNSET, Struct, UnsetType
 from receivables.identifiers import Identifier
 from receivables.ledger import ChargeKind, WriteOffReason
 from receivables.models import AllocationRule, DebtorKind, DueOnSource, ReceiptState, ReversalKind
+from receivables.party_models import ContactRole
+from receivables.party_views import Address
 from receivables.taxes import ExchangeRate, TaxLine
 
 API_RANK: Final = 100  # what a program says about its own invoice; poorer sources (a listing) rank lower
@@ -29,6 +31,8 @@ class NewCreditor(Struct, frozen=True, kw_only=True):
     iban: str | None = None
     bic: str | None = None
     allocation_rule: AllocationRule = AllocationRule.OLDEST_DUE
+    payment_terms: str | None = None
+    eom_reading: str | None = None
     external_id: str | None = None
     identifiers: tuple[Identifier, ...] = ()
 
@@ -46,6 +50,8 @@ class CreditorChange(Struct, frozen=True, kw_only=True):
     iban: str | UnsetType | None = UNSET
     bic: str | UnsetType | None = UNSET
     allocation_rule: AllocationRule | UnsetType = UNSET
+    payment_terms: str | UnsetType | None = UNSET
+    eom_reading: str | UnsetType | None = UNSET
     external_id: str | UnsetType | None = UNSET
     identifiers: tuple[Identifier, ...] | UnsetType = UNSET
 
@@ -59,7 +65,12 @@ class NewDebtor(Struct, frozen=True, kw_only=True):
     zone: str | None = None
     country: str | None = None
     address: str | None = None
+    addresses: tuple[Address, ...] = ()
     email: str | None = None
+    phone: str | None = None
+    payment_terms: str | None = None
+    parent_id: UUID | None = None
+    labels: dict[str, str] = {}
     external_id: str | None = None
     identifiers: tuple[Identifier, ...] = ()
 
@@ -73,7 +84,12 @@ class DebtorChange(Struct, frozen=True, kw_only=True):
     zone: str | UnsetType | None = UNSET
     country: str | UnsetType | None = UNSET
     address: str | UnsetType | None = UNSET
+    addresses: tuple[Address, ...] | UnsetType = UNSET
     email: str | UnsetType | None = UNSET
+    phone: str | UnsetType | None = UNSET
+    payment_terms: str | UnsetType | None = UNSET
+    parent_id: UUID | UnsetType | None = UNSET
+    labels: dict[str, str] | UnsetType = UNSET
     insolvent_on: date | UnsetType | None = UNSET
     external_id: str | UnsetType | None = UNSET
     identifiers: tuple[Identifier, ...] | UnsetType = UNSET
@@ -85,9 +101,13 @@ class NewContact(Struct, frozen=True, kw_only=True):
     debtor_id: UUID
     name: str | None = None
     email: str | None = None
+    phone: str | None = None
     language: str | None = None
     zone: str | None = None
+    roles: tuple[ContactRole, ...] | None = None  # unless given, `billing` or none
     billing: bool = True
+    primary: bool = False
+    position: int = 0
 
 
 class ContactChange(Struct, frozen=True, kw_only=True):
@@ -95,9 +115,13 @@ class ContactChange(Struct, frozen=True, kw_only=True):
 
     name: str | UnsetType | None = UNSET
     email: str | UnsetType | None = UNSET
+    phone: str | UnsetType | None = UNSET
     language: str | UnsetType | None = UNSET
     zone: str | UnsetType | None = UNSET
-    billing: bool | UnsetType = UNSET
+    roles: tuple[ContactRole, ...] | UnsetType = UNSET
+    billing: bool | UnsetType = UNSET  # the role of that name, given or taken
+    primary: bool | UnsetType = UNSET
+    position: int | UnsetType = UNSET
 
 
 class Line(Struct, frozen=True, kw_only=True):

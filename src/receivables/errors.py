@@ -1,12 +1,24 @@
 """What a caller can do wrong with creditors, debtors, documents and money."""
 
-from kernel.errors import Conflict, NotFound
+from kernel.errors import Conflict, Invalid, NotFound
 
 
 class CreditorNotFound(NotFound):
     """There is no such creditor."""
 
     code = "creditor_not_found"
+
+
+class BankAccountNotFound(NotFound):
+    """There is no such bank account of this creditor."""
+
+    code = "bank_account_not_found"
+
+
+class LogoNotFound(NotFound):
+    """The creditor has no logo."""
+
+    code = "logo_not_found"
 
 
 class DebtorNotFound(NotFound):
@@ -186,3 +198,84 @@ class TooMuchToReallocate(Conflict):
 
     code = "too_much_to_reallocate"
     remedy = "Allocate by hand, or undo allocations that no longer matter."
+
+
+class BankAccountTaken(Conflict):
+    """The creditor has this IBAN in this currency already."""
+
+    code = "bank_account_taken"
+    remedy = "Change the existing account."
+
+
+class BankAccountArchived(Conflict):
+    """The bank account has been archived."""
+
+    code = "bank_account_archived"
+    remedy = "Add the account anew."
+
+
+class LogoRefused(Invalid):
+    """The picture cannot be kept."""
+
+    code = "logo_refused"
+    remedy = "Send a PNG or JPEG of at most 512 KiB and 4,096 pixels to a side, as base64."
+
+
+class ParentInvalid(Invalid):
+    """A debtor's parent is another debtor, and no descendant of its own."""
+
+    code = "parent_invalid"
+    remedy = "Name another parent; at most 20 levels."
+
+
+class DebtorMerged(Conflict):
+    """The debtor has been merged into another one."""
+
+    code = "debtor_merged"
+    remedy = "Read merged_into_id, and unmerge the debtor first; or name the debtor that it was merged into."
+
+
+class DebtorNotMerged(Conflict):
+    """The debtor is not merged into another one."""
+
+    code = "debtor_not_merged"
+
+
+class MergeInvalid(Invalid):
+    """The two are one debtor already, or the chain of merges would grow too long."""
+
+    code = "merge_invalid"
+    remedy = "Name two debtors that are not one yet; merge members into the root rather than into each other."
+
+
+class MergeContradicts(Conflict):
+    """The legal ids of the two debtors cannot be one legal entity's."""
+
+    code = "merge_contradicts"
+    remedy = "Compare their legal ids; send force: true where one of them is wrong."
+
+
+class DebtorOwes(Conflict):
+    """Money of the debtor is still open."""
+
+    code = "debtor_owes"
+    remedy = "Settle, write off or void what is open first; an erasure can be forced."
+
+
+class DebtorErased(Conflict):
+    """What was known of the debtor has been erased."""
+
+    code = "debtor_erased"
+    remedy = "Nothing can be added to an erased debtor: make a new one."
+
+
+class MatchNotFound(NotFound):
+    """There is no such match."""
+
+    code = "debtor_match_not_found"
+
+
+class MatchNotOpen(Conflict):
+    """The match has been decided, or its debtors have changed so that it is no question any more."""
+
+    code = "debtor_match_not_open"

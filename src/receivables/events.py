@@ -3,6 +3,7 @@
 from typing import ClassVar
 
 from receivables.ledger_views import ChargeView, ReversalView, WriteOffView
+from receivables.party_views import DebtorMatchView
 from receivables.views import (
     AllocationView,
     ContactView,
@@ -37,6 +38,60 @@ class DebtorUpdated(Event[DebtorView], frozen=True):
     """Something about a debtor has changed."""
 
     type: ClassVar[str] = "debtor.updated"
+
+
+class DebtorArchived(Event[DebtorView], frozen=True):
+    """A debtor who owes nothing is put aside."""
+
+    type: ClassVar[str] = "debtor.archived"
+
+
+class DebtorRestored(Event[DebtorView], frozen=True):
+    """An archived debtor is back."""
+
+    type: ClassVar[str] = "debtor.restored"
+
+
+class DebtorMerged(Event[DebtorView], frozen=True):
+    """The debtor is one with the one that it names as merged_into_id, from now on."""
+
+    type: ClassVar[str] = "debtor.merged"
+
+
+class DebtorUnmerged(Event[DebtorView], frozen=True):
+    """The debtor is one of its own again, with everybody who had been merged into it."""
+
+    type: ClassVar[str] = "debtor.unmerged"
+
+
+class PersonErased(Event[DebtorView], frozen=True):
+    """What told of a person is gone for good; what is owed and paid stays."""
+
+    type: ClassVar[str] = "debtor.erased"
+
+
+class DebtorMatchSuggested(Event[DebtorMatchView], frozen=True):
+    """Two debtors may be one: somebody should look."""
+
+    type: ClassVar[str] = "debtor_match.suggested"
+
+
+class DebtorMatchAccepted(Event[DebtorMatchView], frozen=True):
+    """The two were one: the younger has been merged into the older."""
+
+    type: ClassVar[str] = "debtor_match.accepted"
+
+
+class DebtorMatchRejected(Event[DebtorMatchView], frozen=True):
+    """The two are two, and are never suggested again."""
+
+    type: ClassVar[str] = "debtor_match.rejected"
+
+
+class DebtorMatchWithdrawn(Event[DebtorMatchView], frozen=True):
+    """The suggestion is no question any more: the two were merged, erased or told apart by other means."""
+
+    type: ClassVar[str] = "debtor_match.withdrawn"
 
 
 class ContactCreated(Event[ContactView], frozen=True):

@@ -258,7 +258,7 @@ with recursive member as (
 select m.root_id, k.id, k.name, k.email, k.language, k.zone
 from member m join app.contact k on k.tenant_id = :tenant_id and k.debtor_id = m.id
 where k.billing and k.archived_at is null and k.email is not null
-order by k.id
+order by k.is_primary and k.debtor_id = m.root_id desc, k.is_primary desc, k.position, k.id
 """)  # bounded: by the contacts of the debtors asked for
 
 

@@ -2,11 +2,21 @@
 
 import re
 from collections.abc import Iterable, Sequence
-from typing import Final
+from functools import lru_cache
+from typing import Any, Final
 from uuid import UUID
 
 from msgspec import Struct
 from sqlalchemy import TextClause, text
+from stdnum import ean, get_cc_module, lei
+from stdnum.be import vat as be_enterprise
+from stdnum.ch import uid as ch_uid
+from stdnum.dk import cvr as dk_cvr
+from stdnum.exceptions import ValidationError
+from stdnum.fi import ytunnus as fi_business
+from stdnum.fr import siren, siret
+from stdnum.no import orgnr as no_organisation
+from stdnum.se import orgnr as se_organisation
 
 from receivables.checking import Faults
 from receivables.errors import IdentifierTaken
@@ -14,7 +24,17 @@ from storage.session import TenantSession, tenant_of
 
 MAX_IDENTIFIERS: Final = 20
 MAX_VALUE: Final = 60
-_ALIASES: Final = {"0002": "siren", "0009": "siret", "9957": "vat", "0223": "vat"}
+# The VAT numbers of the code list of electronic addresses (EAS), by country.
+_EAS_VAT: Final = """
+9906 9910 9914 9920 9922 9923 9924 9925 9926 9927 9928 9929 9930 9931 9932 9933 9934 9935 9936 9937 9938 9939 9940 9941
+9942 9943 9944 9945 9946 9947 9948 9949 9950 9951 9952 9953 9957
+"""
+_ALIASES: Final = {"0002": "siren", "0009": "siret", "0223": "vat"} | dict.fromkeys(_EAS_VAT.split(), "vat")
+# Schemes of ISO 6523 whose numbers have check digits, with who knows them.
+_CHECKED: Final[dict[str, Any]] = {  # Any: modules of one library, which have `is_valid`
+    "siren": siren, "siret": siret, "0007": se_organisation, "0088": ean, "0096": dk_cvr, "0184": dk_cvr,
+    "0183": ch_uid, "0192": no_organisation, "0199": lei, "0208": be_enterprise, "0212": fi_business,
+}  # fmt: skip
 _FORMS: Final = {
     "siren": re.compile(r"[0-9]{9}"),
     "siret": re.compile(r"[0-9]{14}"),
@@ -45,7 +65,46 @@ def canonical(scheme: str, value: str) -> Identifier:
     name = scheme.strip().lower()
     name = _ALIASES.get(name, name)
     plain = "".join(value.split()).upper()
-    return Identifier(name, re.sub(r"[.\-]", "", plain) if name in _FORMS else plain)
+    if name in _FORMS:
+        plain = re.sub(r"[.\-/]", "", plain)
+    return Identifier(name, _vat(plain) if name == "vat" else plain)
+
+
+@lru_cache(maxsize=10_000)
+def _vat(plain: str) -> str:
+    """A VAT number as its country writes it: some add a leading zero that others leave out."""
+    if plain.startswith("GR"):
+        plain = f"EL{plain[2:]}"  # Greece in VAT numbers (Directive 2006/112/EC, art. 215)
+    country = plain[:2]
+    module = _vat_of(country)
+    if module is None or not _FORMS["vat"].fullmatch(plain):
+        return plain
+    try:
+        compact = str(module.compact(plain))
+    except (ValidationError, ValueError, IndexError):
+        return plain
+    found = compact if compact.startswith(country) else country + compact
+    return found if _FORMS["vat"].fullmatch(found) else plain
+
+
+def _vat_of(country: str) -> Any:  # Any: a module of the library, or None
+    return get_cc_module("gr" if country == "EL" else country.lower(), "vat") if country.isalpha() else None
+
+
+@lru_cache(maxsize=10_000)
+def is_right(identifier: Identifier) -> bool:
+    """Whether the check digits of a legal id are right; of a scheme without any, nothing speaks against it.
+
+    SIREN and SIRET by ISO 7812 (Luhn; La Poste's own rule for its SIRET), VAT numbers as each country computes them.
+    """
+    form = _FORMS.get(identifier.scheme)
+    if form is not None and not form.fullmatch(identifier.value):
+        return False
+    if identifier.scheme == "vat":
+        module = _vat_of(identifier.value[:2])
+        return module is None or bool(module.is_valid(identifier.value))
+    checker = _CHECKED.get(identifier.scheme)
+    return checker is None or bool(checker.is_valid(identifier.value))
 
 
 def implied(identifier: Identifier) -> tuple[Identifier, ...]:
@@ -56,8 +115,23 @@ def implied(identifier: Identifier) -> tuple[Identifier, ...]:
     return (identifier, Identifier("siren", french[1])) if french else (identifier,)
 
 
-def check(faults: Faults, pointer: str, given: Sequence[Identifier]) -> tuple[Identifier, ...]:
-    """The canonical forms, each once and in order; notes what is malformed."""
+def contradict(some: Iterable[Identifier], others: Iterable[Identifier]) -> bool:
+    """Whether two sets of ids cannot be one legal entity's: two SIREN, or two VAT numbers of one country."""
+    known = {(one.scheme, _country(one)): one.value for one in others if one.scheme in {"siren", "vat"}}
+    return any(known.get((one.scheme, _country(one)), one.value) != one.value for one in some)
+
+
+def _country(one: Identifier) -> str:
+    return one.value[:2] if one.scheme == "vat" else ""
+
+
+def check(
+    faults: Faults, pointer: str, given: Sequence[Identifier], *, strict: bool = False, held: Sequence[Identifier] = ()
+) -> tuple[Identifier, ...]:
+    """The canonical forms, each once and in order; notes what is malformed.
+
+    `strict` also notes wrong check digits, but not of those that are `held` already.
+    """
     if len(given) > MAX_IDENTIFIERS:
         faults.add(pointer, "too_many", f"at most {MAX_IDENTIFIERS} legal ids")
     found = [canonical(each.scheme, each.value) for each in given[:MAX_IDENTIFIERS]]
@@ -67,6 +141,8 @@ def check(faults: Faults, pointer: str, given: Sequence[Identifier]) -> tuple[Id
             faults.add(f"{pointer}/{place}/scheme", "scheme", "siren, siret, vat or a scheme of ISO 6523")
         if not 0 < len(identifier.value) <= MAX_VALUE or (form and not form.fullmatch(identifier.value)):
             faults.add(f"{pointer}/{place}/value", "identifier", f"this is no {identifier.scheme}")
+        elif strict and identifier not in held and not is_right(identifier):
+            faults.add(f"{pointer}/{place}/value", "check_digits", f"this {identifier.scheme} has wrong check digits")
     return tuple(sorted(set(found)))
 
 

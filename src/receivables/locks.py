@@ -38,6 +38,11 @@ async def lock_debtors(session: TenantSession, debtor_ids: Iterable[UUID]) -> di
     raise DebtorNotFound
 
 
+def regroup(session: TenantSession, debtor_ids: Iterable[UUID], root_id: UUID) -> None:
+    """Remember that debtors whose root this unit of work has locked have another one, which it has locked or made."""
+    memory(session, Locked).roots.update(dict.fromkeys((*debtor_ids, root_id), root_id))
+
+
 def debtors_locked(session: TenantSession) -> frozenset[UUID]:
     """The roots that this unit of work has locked."""
     return frozenset(memory(session, Locked).roots.values())
@@ -48,7 +53,8 @@ async def _lock(session: TenantSession, missing: set[UUID], locked: dict[UUID, U
     found: set[UUID] = set()
     for row in await session.execute(_LOCK, values):
         found.update(row.starts)
-        if row.merged_into_id is None:  # else it was merged while we waited: look again for its root
+        # Else it was merged, or somebody left it, while we waited: look again whose root it is.
+        if row.merged_into_id is None and row.group_version == row.seen_version:
             locked.update(dict.fromkeys((*row.starts, row.id), row.id))
     if missing - found:
         raise DebtorNotFound
@@ -57,16 +63,17 @@ async def _lock(session: TenantSession, missing: set[UUID], locked: dict[UUID, U
 # Only the outer table is locked; its rows come sorted, so that two commands over the same debtors never wait crosswise.
 _LOCK: Final = text("""
 with recursive up as (
-  select d.id as start_id, d.id, d.merged_into_id, 1 as depth
+  select d.id as start_id, d.id, d.merged_into_id, d.group_version, 1 as depth
   from app.debtor d where d.tenant_id = :tenant_id and d.id = any(cast(:ids as uuid[]))
   union all
-  select up.start_id, d.id, d.merged_into_id, up.depth + 1
+  select up.start_id, d.id, d.merged_into_id, d.group_version, up.depth + 1
   from up join app.debtor d on d.tenant_id = :tenant_id and d.id = up.merged_into_id
   where up.depth < 32
 ), root as (
-  select id, array_agg(start_id) as starts from up where merged_into_id is null group by id
+  select id, min(group_version) as group_version, array_agg(start_id) as starts
+  from up where merged_into_id is null group by id
 )
-select d.id, d.merged_into_id, root.starts
+select d.id, d.merged_into_id, d.group_version, root.group_version as seen_version, root.starts
 from root join app.debtor d on d.tenant_id = :tenant_id and d.id = root.id
 order by d.id
 for no key update of d

@@ -92,11 +92,14 @@ class Creditor(TenantRow, Base):
     currency: Mapped[str] = mapped_column(Text)
     address: Mapped[str | None] = mapped_column(Text)
     reply_to: Mapped[str | None] = mapped_column(Text)
-    iban: Mapped[str | None] = mapped_column(Text)
-    bic: Mapped[str | None] = mapped_column(Text)
     allocation_rule: Mapped[AllocationRule] = mapped_column(  # what `auto` means
         TextEnum(AllocationRule), default=AllocationRule.OLDEST_DUE, server_default="oldest_due"
     )
+    iban: Mapped[str | None] = mapped_column(Text)  # derived: of the default account in the creditor's own currency
+    bic: Mapped[str | None] = mapped_column(Text)  # derived
+    payment_terms: Mapped[str | None] = mapped_column(Text)  # what its documents are due by unless they say otherwise
+    eom_reading: Mapped[str | None] = mapped_column(Text)  # how it reads "fin de mois"; without one no day is guessed
+    logo_id: Mapped[UUID | None]  # a blob
 
 
 class CreditorIdentifier(Base):
@@ -117,9 +120,11 @@ class Debtor(TenantRow, Base):
     __tablename__ = "debtor"
     __table_args__ = (
         belongs_to("debtor", "merged_into_id"),
+        belongs_to("debtor", "parent_id"),
         one_of("kind", DebtorKind),
         Index("uq_debtor_external_id", "tenant_id", "external_id", unique=True),
         Index("ix_debtor_merged", "tenant_id", "merged_into_id", postgresql_where=text("merged_into_id is not null")),
+        Index("ix_debtor_parent", "tenant_id", "parent_id", postgresql_where=text("parent_id is not null")),
         Index(
             "ix_debtor_name_folded",
             "tenant_id",
@@ -140,6 +145,12 @@ class Debtor(TenantRow, Base):
     email: Mapped[str | None] = mapped_column(Text)
     merged_into_id: Mapped[UUID | None]
     insolvent_on: Mapped[date | None] = mapped_column(Date)  # insolvency or death: nothing more is sent
+    parent_id: Mapped[UUID | None]  # the company that it is a part of; each still owes for itself
+    phone: Mapped[str | None] = mapped_column(Text)
+    payment_terms: Mapped[str | None] = mapped_column(Text)
+    archived_at: Mapped[datetime | None]
+    erased_at: Mapped[datetime | None]  # what told of a person is gone for good
+    group_version: Mapped[int] = mapped_column(default=0, server_default=text("0"))  # grows as members come and go
 
 
 class DebtorIdentifier(Base):
@@ -158,14 +169,25 @@ class Contact(TenantRow, Base):
     """A person or mailbox of a debtor that messages go to."""
 
     __tablename__ = "contact"
-    __table_args__ = (belongs_to("debtor"), Index("ix_contact_debtor", "tenant_id", "debtor_id", "id"))
+    __table_args__ = (
+        belongs_to("debtor"),
+        Index("ix_contact_debtor", "tenant_id", "debtor_id", "id"),
+        Index(
+            "uq_contact_primary", "tenant_id", "debtor_id",
+            unique=True, postgresql_where=text("is_primary and archived_at is null"),
+        ),
+    )  # fmt: skip
 
     debtor_id: Mapped[UUID]
     name: Mapped[str | None] = mapped_column(Text)
     email: Mapped[str | None] = mapped_column(Text)
     language: Mapped[str | None] = mapped_column(Text)
     zone: Mapped[str | None] = mapped_column(Text)
-    billing: Mapped[bool] = mapped_column(Boolean, default=True)  # receives reminders
+    billing: Mapped[bool] = mapped_column(Boolean, default=True)  # receives reminders: derived, it has that role
+    roles: Mapped[str] = mapped_column(Text, server_default=text("''"))  # in order, with spaces between
+    phone: Mapped[str | None] = mapped_column(Text)
+    position: Mapped[int] = mapped_column(default=0, server_default=text("0"))  # the lowest is written to first
+    is_primary: Mapped[bool] = mapped_column(Boolean, default=False, server_default=text("false"))  # before all
     archived_at: Mapped[datetime | None]
 
 
@@ -204,6 +226,7 @@ class Invoice(TenantRow, Base):
         Index("uq_invoice_number", "tenant_id", "creditor_id", "number", "issue_year", unique=True),
         Index("uq_invoice_external_id", "tenant_id", "external_id", unique=True),
         Index("ix_invoice_debtor", "tenant_id", "debtor_id", "id"),
+        Index("ix_invoice_number_prefix", "tenant_id", "number", "id", postgresql_ops={"number": "text_pattern_ops"}),
         Index("ix_invoice_issued", "tenant_id", "issued_on", "id"),
     )
 
@@ -279,6 +302,9 @@ class CreditNote(TenantRow, Base):
         Index("uq_credit_note_number", "tenant_id", "creditor_id", "number", "issue_year", unique=True),
         Index("uq_credit_note_external_id", "tenant_id", "external_id", unique=True),
         Index("ix_credit_note_debtor", "tenant_id", "debtor_id", "id"),
+        Index(
+            "ix_credit_note_number_prefix", "tenant_id", "number", "id", postgresql_ops={"number": "text_pattern_ops"}
+        ),
     )
 
     creditor_id: Mapped[UUID]

@@ -1,6 +1,6 @@
 """Lists: newest first, a page at a time by keyset. `after` is the last id of the page before."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from datetime import date, datetime
 from typing import Any, Final, TypeVar
 from uuid import UUID
@@ -29,6 +29,8 @@ from receivables.models import (
     ReceiptState,
     Reversal,
 )
+from receivables.party_models import ContactRole, DebtorLabel, DebtorMatch, MatchState
+from receivables.party_views import DebtorMatchView
 from receivables.views import (
     AllocationView,
     ContactView,
@@ -45,11 +47,18 @@ S = TypeVar("S", bound="Select[*tuple[Any, ...]]")  # Any: whatever is listed
 
 
 class DebtorFilter(Struct, frozen=True, kw_only=True):
-    """Which debtors: by the beginning of the name, by a name of the caller's own, by a legal id."""
+    """Which debtors: by the beginning of the name, by a name of the caller's own, by a legal id, by labels.
+
+    Children of a parent are also those of everybody merged into it.
+    """
 
     name_prefix: str | None = None
     external_id: str | None = None
     identifier: Identifier | None = None
+    parent_id: UUID | None = None
+    labels: tuple[tuple[str, str], ...] = ()  # all of them, as key and value
+    archived: bool | None = None
+    merged: bool | None = None
 
 
 class InvoiceFilter(Struct, frozen=True, kw_only=True):
@@ -111,19 +120,14 @@ async def creditors(
         Creditor.tenant_id == tenant_of(session), *is_value(Creditor.external_id, external_id)
     )
     rows = list(await session.scalars(newest(statement, Creditor.id, after=after, limit=limit)))
-    return await _creditor_views(session, rows)
+    return await access.creditor_views(session, rows)
 
 
 async def creditors_by_id(session: TenantSession, creditor_ids: Iterable[UUID]) -> list[CreditorView]:
     """These creditors, for an answer that names them."""
     wanted = list(creditor_ids)
     statement = select(Creditor).where(Creditor.tenant_id == tenant_of(session), Creditor.id.in_(wanted))
-    return await _creditor_views(session, list(await session.scalars(statement)))  # bounded: by the ids asked for
-
-
-async def _creditor_views(session: TenantSession, rows: Sequence[Creditor]) -> list[CreditorView]:
-    held = await identifiers.held_by(session, identifiers.CREDITORS, [row.id for row in rows])
-    return [CreditorView.of(row, held[row.id]) for row in rows]
+    return await access.creditor_views(session, list(await session.scalars(statement)))  # bounded: by the ids asked for
 
 
 async def debtors(
@@ -144,15 +148,29 @@ async def debtors(
             DebtorIdentifier.debtor_id == Debtor.id,
         )
         statement = statement.where(holds)
+    if wanted.parent_id is not None:
+        statement = statement.where(Debtor.parent_id.in_(await group_of(session, wanted.parent_id)))
+    for key, value in wanted.labels:
+        labelled = exists().where(
+            DebtorLabel.tenant_id == Debtor.tenant_id,
+            DebtorLabel.debtor_id == Debtor.id,
+            DebtorLabel.key == key,
+            DebtorLabel.value == value,
+        )
+        statement = statement.where(labelled)
+    if wanted.archived is not None:
+        statement = statement.where(Debtor.archived_at.is_not(None) == wanted.archived)
+    if wanted.merged is not None:
+        statement = statement.where(Debtor.merged_into_id.is_not(None) == wanted.merged)
     rows = list(await session.scalars(newest(statement, Debtor.id, after=after, limit=limit)))
-    return await _debtor_views(session, rows)
+    return await access.debtor_views(session, rows)
 
 
 async def debtors_by_id(session: TenantSession, debtor_ids: Iterable[UUID]) -> list[DebtorView]:
     """These debtors, for an answer that names them."""
     wanted = list(debtor_ids)
     statement = select(Debtor).where(Debtor.tenant_id == tenant_of(session), Debtor.id.in_(wanted))
-    return await _debtor_views(session, list(await session.scalars(statement)))  # bounded: by the ids asked for
+    return await access.debtor_views(session, list(await session.scalars(statement)))  # bounded: by the ids asked for
 
 
 async def debtors_by_external_id(session: TenantSession, external_ids: Iterable[str]) -> dict[str, UUID]:
@@ -178,15 +196,11 @@ async def debtors_by_name(session: TenantSession, names: Iterable[str]) -> dict[
     return {name: found[key] for name, key in folded.items() if key in found}
 
 
-async def _debtor_views(session: TenantSession, rows: Sequence[Debtor]) -> list[DebtorView]:
-    held = await identifiers.held_by(session, identifiers.DEBTORS, [row.id for row in rows])
-    return [DebtorView.of(row, held[row.id]) for row in rows]
-
-
 async def contacts(
     session: TenantSession,
     *,
     debtor_id: UUID | None = None,
+    role: ContactRole | None = None,
     archived: bool | None = None,
     after: UUID | None = None,
     limit: int,
@@ -195,11 +209,32 @@ async def contacts(
     statement = select(Contact).where(Contact.tenant_id == tenant_of(session))
     if debtor_id is not None:
         statement = statement.where(Contact.debtor_id.in_(await group_of(session, debtor_id)))
+    if role is not None:
+        statement = statement.where(func.string_to_array(Contact.roles, " ").contains([role.value]))
     if archived is not None:
         statement = statement.where(Contact.archived_at.is_not(None) == archived)
     return [
         ContactView.of(row) for row in await session.scalars(newest(statement, Contact.id, after=after, limit=limit))
     ]
+
+
+async def debtor_matches(
+    session: TenantSession,
+    *,
+    debtor_id: UUID | None = None,
+    state: MatchState | None = None,
+    after: UUID | None = None,
+    limit: int,
+) -> list[DebtorMatchView]:
+    """Pairs of debtors who may be one, the newest first; of a debtor and everybody who is one with it."""
+    statement = select(DebtorMatch).where(
+        DebtorMatch.tenant_id == tenant_of(session), *is_value(DebtorMatch.state, state)
+    )
+    if debtor_id is not None:
+        group = await group_of(session, debtor_id)
+        statement = statement.where(DebtorMatch.debtor_id.in_(group) | DebtorMatch.candidate_id.in_(group))
+    rows = await session.scalars(newest(statement, DebtorMatch.id, after=after, limit=limit))
+    return [DebtorMatchView.of(row) for row in rows]
 
 
 async def invoices(

@@ -25,6 +25,8 @@ from receivables.models import (
     ReceiptState,
     VoidReason,
 )
+from receivables.party_models import ContactRole
+from receivables.party_views import Address, BankAccountView, Beside
 from receivables.taxes import ExchangeRate, TaxLine, taxes_read
 from storage.events import PERSONAL
 
@@ -50,11 +52,17 @@ class CreditorView(Struct, frozen=True, kw_only=True):
     iban: str | None
     bic: str | None
     allocation_rule: AllocationRule  # what `auto` means
+    bank_accounts: tuple[BankAccountView, ...]
+    payment_terms: str | None
+    eom_reading: str | None
+    logo_id: str | None
     identifiers: tuple[Identifier, ...]
 
     @classmethod
-    def of(cls, row: Creditor, identifiers: Sequence[Identifier]) -> "CreditorView":
-        """Show a creditor with its legal ids."""
+    def of(
+        cls, row: Creditor, identifiers: Sequence[Identifier], accounts: Sequence[BankAccountView] = ()
+    ) -> "CreditorView":
+        """Show a creditor with its legal ids and the accounts that it uses."""
         return cls(
             id=ids.encode("crd", row.id),
             version=row.version,
@@ -69,6 +77,10 @@ class CreditorView(Struct, frozen=True, kw_only=True):
             iban=row.iban,
             bic=row.bic,
             allocation_rule=row.allocation_rule,
+            bank_accounts=tuple(accounts),
+            payment_terms=row.payment_terms,
+            eom_reading=row.eom_reading,
+            logo_id=encoded("blb", row.logo_id),
             identifiers=tuple(identifiers),
         )
 
@@ -85,28 +97,42 @@ class DebtorView(Struct, frozen=True, kw_only=True):
     zone: str | None
     country: str | None
     address: Annotated[str | None, PERSONAL]
+    addresses: Annotated[tuple[Address, ...] | None, PERSONAL]
     email: Annotated[str | None, PERSONAL]
+    phone: Annotated[str | None, PERSONAL]
+    payment_terms: str | None
+    parent_id: str | None
     merged_into_id: str | None
     insolvent_on: date | None
+    archived_at: datetime | None
+    erased_at: datetime | None
+    labels: Annotated[dict[str, str] | None, PERSONAL]  # the tenant's own words may tell of a person too
     identifiers: Annotated[tuple[Identifier, ...] | None, PERSONAL]
 
     @classmethod
-    def of(cls, row: Debtor, identifiers: Sequence[Identifier]) -> "DebtorView":
-        """Show a debtor with its legal ids."""
+    def of(cls, row: Debtor, beside: Beside) -> "DebtorView":
+        """Show a debtor with its legal ids, addresses and labels."""
         return cls(
             id=ids.encode("dbt", row.id),
             version=row.version,
             external_id=row.external_id,
             kind=row.kind,
-            name=row.name,
+            name=row.name or None,
             language=row.language,
             zone=row.zone,
             country=row.country,
             address=row.address,
+            addresses=beside.addresses,
             email=row.email,
+            phone=row.phone,
+            payment_terms=row.payment_terms,
+            parent_id=encoded("dbt", row.parent_id),
             merged_into_id=encoded("dbt", row.merged_into_id),
             insolvent_on=row.insolvent_on,
-            identifiers=tuple(identifiers),
+            archived_at=row.archived_at,
+            erased_at=row.erased_at,
+            labels=beside.labels,
+            identifiers=beside.identifiers,
         )
 
 
@@ -118,9 +144,13 @@ class ContactView(Struct, frozen=True, kw_only=True):
     debtor_id: str
     name: Annotated[str | None, PERSONAL]
     email: Annotated[str | None, PERSONAL]
+    phone: Annotated[str | None, PERSONAL]
     language: str | None
     zone: str | None
-    billing: bool
+    roles: tuple[ContactRole, ...]
+    billing: bool  # receives reminders: it has that role
+    primary: bool  # written to before all others
+    position: int  # then the lowest first
     archived_at: datetime | None
 
     @classmethod
@@ -132,9 +162,13 @@ class ContactView(Struct, frozen=True, kw_only=True):
             debtor_id=ids.encode("dbt", row.debtor_id),
             name=row.name,
             email=row.email,
+            phone=row.phone,
             language=row.language,
             zone=row.zone,
+            roles=tuple(ContactRole(role) for role in row.roles.split()),
             billing=row.billing,
+            primary=row.is_primary,
+            position=row.position,
             archived_at=row.archived_at,
         )
 

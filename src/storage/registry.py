@@ -1,4 +1,7 @@
-"""What packages register and `cli.composition` gathers: reactions, ticks, jobs, the gate. Sealed before any emit."""
+"""What packages register and `cli.composition` gathers: reactions, ticks, jobs, erasures, the gate.
+
+Sealed before any emit.
+"""
 
 import inspect
 from collections.abc import Awaitable, Callable, Sequence
@@ -19,6 +22,7 @@ if TYPE_CHECKING:
 Reaction = Callable[[TenantSession, "Sequence[EventRow]", datetime], Awaitable[None]]
 Tick = Callable[[TenantSession, Sequence[UUID], datetime], Awaitable[None]]
 Job = Callable[["JobContext"], Awaitable[None]]
+Erasure = Callable[[TenantSession, Sequence[UUID], datetime], Awaitable[None]]
 DeadReaction = Callable[[TenantSession, str, UUID, str, datetime], Awaitable[None]]
 
 F = TypeVar("F", bound=Callable[..., Any])  # Any: handlers of each kind
@@ -27,7 +31,7 @@ _MARK: Final = "__relance_handles__"
 
 
 class _Handles(Struct, frozen=True):
-    kind: str  # reaction | tick | job
+    kind: str  # reaction | tick | job | erasure
     names: tuple[str, ...]
 
 
@@ -49,6 +53,11 @@ def runs(kind: str) -> Callable[[F], F]:
     return _mark("job", (kind,))
 
 
+def erases(handler: F) -> F:
+    """Forget what this package has kept of debtors; called with all of one person's, within one transaction."""
+    return _mark("erasure", ())(handler)
+
+
 def _mark(kind: str, names: tuple[str, ...]) -> Callable[[F], F]:
     def mark(handler: F) -> F:
         setattr(handler, _MARK, _Handles(kind, names))
@@ -65,6 +74,7 @@ class Registry:
         self.reactions: dict[str, Reaction] = {}
         self.ticks: dict[str, Tick] = {}
         self.jobs: dict[str, Job] = {}
+        self.erasures: dict[str, Erasure] = {}
         self._by_type: dict[str, tuple[str, ...]] = {}
         self._gate: Gate | None = None
         self._on_dead: DeadReaction | None = None
@@ -86,6 +96,8 @@ class Registry:
                 self._by_type[kind] = (*self._by_type.get(kind, ()), name)
         elif handles.kind == "tick":
             self.ticks[handles.names[0]] = handler
+        elif handles.kind == "erasure":
+            self.erasures[name] = handler
         else:
             self.jobs[handles.names[0]] = handler
 

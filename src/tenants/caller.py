@@ -13,11 +13,13 @@ CallerKind = Literal["api_key", "command", "session_token", "oauth_app", "partne
 
 # Every resource of the API by the name of its scopes.
 RESOURCES: Final = (
-    "api_keys", "charges", "contacts", "credit_notes", "creditors", "debtors", "documents", "dunning", "events",
-    "handlings", "holds", "import_mappings", "imports", "invoices", "jobs", "messages", "opt_outs", "policies",
-    "receipts", "tasks", "tenant", "test_helpers", "uploads", "webhooks", "write_offs",
+    "api_keys", "charges", "conflicts", "contacts", "credit_notes", "creditors", "debtors", "documents", "dunning",
+    "events", "handlings", "holds", "import_mappings", "imports", "insights", "invoices", "jobs", "messages",
+    "opt_outs", "policies", "receipts", "statements", "tasks", "tenant", "test_helpers", "uploads", "webhooks",
+    "write_offs",
 )  # fmt: skip
-APPROVABLE: Final = ("policies",)  # publishing one sets what is sent to people
+# Publishing a policy sets what is sent to people; erasing a debtor cannot be taken back.
+APPROVABLE: Final = ("debtors", "policies")
 SCOPES: Final = frozenset(
     [f"{resource}:{verb}" for resource in RESOURCES for verb in ("read", "write")]
     + [f"{resource}:approve" for resource in APPROVABLE]

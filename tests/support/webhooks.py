@@ -76,7 +76,11 @@ async def make_personal_event(database: Database, tenant_id: UUID, name: str) ->
         email=None,
         language="fr",
         zone=None,
+        phone=None,
+        roles=(),
         billing=True,
+        primary=False,
+        position=0,
         archived_at=None,
     )
     async with database.tenant(tenant_id, CAUSE) as session:

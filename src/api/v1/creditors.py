@@ -1,7 +1,7 @@
 """Creditors: the legal entities in whose name invoices stand."""
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Literal
 
 from litestar import Controller, get, patch, post
 from litestar.di import NamedDependency
@@ -30,6 +30,10 @@ Zone = Annotated[str, Meta(min_length=1, max_length=60, description="An IANA tim
 Address = Annotated[str, Meta(max_length=1_000)]
 Email = Annotated[str, Meta(min_length=3, max_length=254)]
 Iban = Annotated[str, Meta(min_length=15, max_length=42)]
+EomReading = Literal["net_eom", "eom_net"]  # "45 jours fin de mois": 45 days, then month end; or the other way round
+Terms = Annotated[str, Meta(min_length=1, max_length=200, description="Payment terms such as net:30.")]
+Code = Annotated[str, Meta(min_length=1, max_length=60)]
+Phone = Annotated[str, Meta(min_length=4, max_length=40)]
 Bic = Annotated[str, Meta(min_length=8, max_length=11)]
 
 
@@ -66,6 +70,8 @@ class CreditorIn(Struct, kw_only=True, forbid_unknown_fields=True):
     iban: Iban | None = None
     bic: Bic | None = None
     allocation_rule: AllocationRule = AllocationRule.OLDEST_DUE  # what `auto` means
+    payment_terms: Terms | None = None
+    eom_reading: EomReading | None = None
     external_id: ExternalId | None = None
     identifiers: Identifiers = []
 
@@ -83,6 +89,8 @@ class CreditorPatch(Struct, kw_only=True, forbid_unknown_fields=True):
     iban: Iban | UnsetType | None = UNSET
     bic: Bic | UnsetType | None = UNSET
     allocation_rule: AllocationRule | UnsetType = UNSET
+    payment_terms: Terms | UnsetType | None = UNSET
+    eom_reading: EomReading | UnsetType | None = UNSET
     external_id: ExternalId | UnsetType | None = UNSET
     identifiers: Identifiers | UnsetType = UNSET
 

@@ -12,6 +12,9 @@ CreditorFilter = Annotated[
     str | None, QueryParameter(name="creditor", pattern=ID, description="Only of this creditor.")
 ]
 InvoiceFilterId = Annotated[str | None, QueryParameter(name="invoice", pattern=ID, description="Only of this invoice.")]
+CurrencyFilter = Annotated[
+    str | None, QueryParameter(name="currency", pattern="^[A-Z]{3}$", description="Only in this currency.")
+]
 ExternalIdFilter = Annotated[
     str | None,
     QueryParameter(name="external_id", min_length=1, max_length=255, description="The caller's own name of it."),

@@ -6,22 +6,20 @@ One object, or up to a hundred of which each is answered on its own account, all
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import date, datetime
 from typing import Annotated, Generic, Literal, TypeVar
-from uuid import UUID
 
 from litestar import Controller, post
 from litestar.di import NamedDependency
 from litestar.params import JSONBody
 from msgspec import UNSET, Meta, Struct, UnsetType, structs
 
-from api.fields import PREFIXES, AmountMinor, Country, Currency, ExternalId, IdText, Language, Name, PositiveMinor
+from api.fields import AmountMinor, Country, Currency, ExternalId, Language, Name, PositiveMinor
 from api.problems import Problem, problem_of, problems
 from api.resources import ApiSettings
 from api.routes import needs
 from api.v1.creditors import Address, Email, Identifiers, Zone, identifiers_of
 from api.v1.invoices import LineIn, Lines, Number, Terms
-from kernel import ids
-from kernel.errors import AppError, Fault, Invalid
-from receivables import queries
+from api.v1.naming import OfDebtor, OfParties, parties_of
+from kernel.errors import AppError
 from receivables.drafts import Line, NewCreditNote, NewInvoice, NewReceipt, Preceding
 from receivables.errors import (
     AmountBelowAllocated,
@@ -40,8 +38,6 @@ from receivables.pushing import (
     MAX_BATCH,
     ContactPut,
     DebtorPut,
-    creditors_by_external_id,
-    only_creditor,
     put_contacts,
     put_debtors,
 )
@@ -69,13 +65,6 @@ class DebtorPush(Struct, kw_only=True, forbid_unknown_fields=True):
     identifiers: Identifiers | UnsetType = UNSET
 
 
-class OfDebtor(Struct, kw_only=True, forbid_unknown_fields=True):
-    """Who owes: by Relance's id or by the caller's own name."""
-
-    debtor_id: IdText | None = None
-    debtor_external_id: ExternalId | None = None
-
-
 class ContactPush(OfDebtor, kw_only=True, forbid_unknown_fields=True):
     """A contact of a debtor, known by its e-mail address. What is not sent stays; null empties."""
 
@@ -84,13 +73,6 @@ class ContactPush(OfDebtor, kw_only=True, forbid_unknown_fields=True):
     language: Language | UnsetType | None = UNSET
     zone: Zone | UnsetType | None = UNSET
     billing: bool | UnsetType = UNSET
-
-
-class OfParties(OfDebtor, kw_only=True, forbid_unknown_fields=True):
-    """Who owes whom. Without a creditor, it is the tenant's only one."""
-
-    creditor_id: IdText | None = None
-    creditor_external_id: ExternalId | None = None
 
 
 class InvoicePush(OfParties, kw_only=True, forbid_unknown_fields=True):
@@ -157,45 +139,6 @@ class PushedAll(Struct, Generic[V], kw_only=True):
 NAMED = (DebtorNotFound, CreditorNotFound)
 
 
-class _Parties(Struct):
-    """The parties that the objects of one request name."""
-
-    debtors: dict[str, UUID]
-    creditors: dict[str, UUID]
-    only: UUID | None
-
-    def debtor(self, given: OfDebtor) -> UUID:
-        """Raises DebtorNotFound, Invalid."""
-        return _one("debtor", given.debtor_id, given.debtor_external_id, self.debtors)
-
-    def creditor(self, given: OfParties) -> UUID:
-        """Raises CreditorNotFound, Invalid."""
-        if given.creditor_id is None and given.creditor_external_id is None and self.only is not None:
-            return self.only
-        return _one("creditor", given.creditor_id, given.creditor_external_id, self.creditors)
-
-
-def _one(noun: Literal["debtor", "creditor"], own: str | None, external: str | None, known: dict[str, UUID]) -> UUID:
-    if (own is None) == (external is None):
-        message = f"send {noun}_id or {noun}_external_id"
-        raise Invalid(errors=[Fault(pointer=f"/{noun}_id", code="one_of", message=message)])
-    found = ids.read(PREFIXES[noun], own) if own is not None else known.get(external or "")
-    if found is None:
-        raise DebtorNotFound if noun == "debtor" else CreditorNotFound
-    return found
-
-
-async def _parties(session: TenantSession, items: Sequence[OfDebtor]) -> _Parties:
-    debtors = {item.debtor_external_id for item in items if item.debtor_external_id is not None}
-    with_creditor = [item for item in items if isinstance(item, OfParties)]
-    creditors = sorted({item.creditor_external_id for item in with_creditor if item.creditor_external_id is not None})
-    return _Parties(
-        await queries.debtors_by_external_id(session, debtors) if debtors else {},
-        await creditors_by_external_id(session, creditors) if creditors else {},
-        await only_creditor(session) if with_creditor else None,
-    )
-
-
 async def _put(
     items: Sequence[T], read: Callable[[T], D], put: Callable[[list[D]], Awaitable[list[Outcome[V]]]]
 ) -> list[Outcome[V]]:
@@ -242,7 +185,7 @@ async def _debtors(session: TenantSession, items: Sequence[DebtorPush], now: dat
 
 
 async def _contacts(session: TenantSession, items: Sequence[ContactPush], now: datetime) -> list[Outcome[ContactView]]:
-    parties = await _parties(session, items)
+    parties = await parties_of(session, items)
 
     def read(item: ContactPush) -> ContactPut:
         sent = {name: getattr(item, name) for name in ("name", "language", "zone", "billing")}
@@ -253,7 +196,7 @@ async def _contacts(session: TenantSession, items: Sequence[ContactPush], now: d
 
 
 async def _invoices(session: TenantSession, items: Sequence[InvoicePush], now: datetime) -> list[Outcome[InvoiceView]]:
-    parties = await _parties(session, items)
+    parties = await parties_of(session, items)
 
     def read(item: InvoicePush) -> NewInvoice:
         return NewInvoice(
@@ -282,7 +225,7 @@ def _line(line: LineIn) -> Line:
 async def _notes(
     session: TenantSession, items: Sequence[CreditNotePush], now: datetime
 ) -> list[Outcome[CreditNoteView]]:
-    parties = await _parties(session, items)
+    parties = await parties_of(session, items)
 
     def read(item: CreditNotePush) -> NewCreditNote:
         return NewCreditNote(
@@ -301,7 +244,7 @@ async def _notes(
 
 
 async def _receipts(session: TenantSession, items: Sequence[ReceiptPush], now: datetime) -> list[Outcome[ReceiptView]]:
-    parties = await _parties(session, items)
+    parties = await parties_of(session, items)
 
     def read(item: ReceiptPush) -> NewReceipt:
         return NewReceipt(

@@ -5,13 +5,16 @@ from typing import Final
 from litestar import Controller
 
 from api.portal.unsubscribing import Unsubscribing
+from api.v1.aged_receivables import AgedReceivables
 from api.v1.allocations import Allocations
 from api.v1.api_keys import ApiKeys
 from api.v1.balances import DebtorLedger, InvoiceLedger, LedgerEntries
+from api.v1.bank_accounts import BankAccounts
 from api.v1.charges import Charges
 from api.v1.contacts import Contacts
 from api.v1.credit_notes import CreditNotes
 from api.v1.creditors import Creditors
+from api.v1.debtor_merges import DebtorMatches, DebtorMatching, DebtorMerges
 from api.v1.debtors import Debtors
 from api.v1.deliveries import Deliveries
 from api.v1.dunning import Courses, InvoiceDunning, Notices
@@ -40,7 +43,11 @@ RESOURCES: Final[list[type[Controller]]] = [
     Jobs,
     Clocks,
     Creditors,
+    BankAccounts,
     Debtors,
+    DebtorMerges,
+    DebtorMatches,
+    DebtorMatching,
     Contacts,
     Invoices,
     CreditNotes,
@@ -55,6 +62,7 @@ RESOURCES: Final[list[type[Controller]]] = [
     InvoiceLedger,
     DebtorLedger,
     LedgerEntries,
+    AgedReceivables,
     Holds,
     Handlings,
     Tasks,

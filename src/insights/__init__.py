@@ -1,0 +1,1 @@
+"""What the figures say: aged receivables and their totals. It reads the ledger and writes nothing."""
