@@ -29,6 +29,7 @@ from api.v1.invoices import Invoices
 from api.v1.jobs import Jobs
 from api.v1.messages import Mails, Messages, OptOuts
 from api.v1.policies import Policies
+from api.v1.pushing import Pushing
 from api.v1.receipts import Receipts
 from api.v1.statements import Statements
 from api.v1.tasks import Tasks
@@ -58,6 +59,7 @@ RESOURCES: Final[list[type[Controller]]] = [
     CreditNotes,
     Receipts,
     Allocations,
+    Pushing,
     Uploads,
     ImportMappings,
     Imports,
