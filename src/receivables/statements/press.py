@@ -27,14 +27,14 @@ def main() -> None:
     plain = data | {"accounts": [account | {"logo": None} for account in data["accounts"]]}
     # An archive wants each letter in a font and each picture whole: where a name or a logo denies that, paper all the
     # same, with boxes for the letters, and at last without the logo.
-    for standards, content in (["a-2a"], data), ([], data), ([], plain):
+    for archival, content in (True, data), (False, data), (False, plain):
         try:
             made = typst.compile(
                 TEMPLATE,
                 root=TEMPLATE.parent,
                 ignore_system_fonts=True,  # the same on every machine
                 sys_inputs={"data": json.dumps(content)},
-                pdf_standards=standards,
+                pdf_standards="a-2a" if archival else None,
                 timestamp=datetime.fromisoformat(asked["made_at"]).astimezone(UTC),
             )
         except typst.TypstError:
