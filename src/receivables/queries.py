@@ -259,6 +259,16 @@ async def invoices(
     return [InvoiceView.of(row, lines[row.id]) for row in rows]
 
 
+async def invoices_by_id(session: TenantSession, invoice_ids: Iterable[UUID]) -> dict[str, InvoiceView]:
+    """These invoices as they are now, by their ids as the world writes them."""
+    wanted = list(invoice_ids)
+    statement = select(Invoice).where(Invoice.tenant_id == tenant_of(session), Invoice.id.in_(wanted))
+    rows = list(await session.scalars(statement))  # bounded: by the ids asked for
+    lines = await access.instalments(session, [row.id for row in rows])
+    views = [InvoiceView.of(row, lines[row.id]) for row in rows]
+    return {view.id: view for view in views}
+
+
 def _overdue(now: datetime) -> ColumnElement[bool]:
     """Whether something of an invoice is still to pay and its day has passed, where the creditor is."""
     today = (

@@ -178,7 +178,7 @@ class DebtorMerges(Controller):
 class DebtorMatches(Controller):
     """Pairs of debtors who may be one, with what speaks for it in points of 100."""
 
-    path = "/v1/debtor-matches"
+    path = "/v1/debtor_matches"
     tags = ["Debtors"]
 
     @get(operation_id="listDebtorMatches", opt=needs("debtors:read"), responses=problems(CursorInvalid))
@@ -253,7 +253,7 @@ class DebtorMatches(Controller):
 class DebtorMatching(Controller):
     """How sure a likeness must be."""
 
-    path = "/v1/debtor-matching"
+    path = "/v1/debtor_matching"
     tags = ["Debtors"]
 
     @get(operation_id="getDebtorMatching", opt=needs("debtors:read"), responses=problems())
