@@ -12,6 +12,7 @@ from billing_connectors.documents.confined import ConfinedReader
 from billing_connectors.importing import Judged, desk_of, import_all
 from billing_connectors.terms import Agreed
 from cli.people import CAUSE, run
+from cli.rows import import_rows
 from kernel import ids
 from law.payment_terms.grammar import BadTerms, parse, written
 from storage.database import Database
@@ -22,7 +23,10 @@ _QUIET: Final = frozenset({"imported", "unchanged", "updated"})
 
 @click.group("import")
 def import_() -> None:
-    """Bring in what accounting has: documents and exports."""
+    """Bring in what accounting has: documents, exports, files of rows."""
+
+
+import_.add_command(import_rows)
 
 
 @import_.command("documents")
@@ -53,7 +57,7 @@ def import_documents(
     """
     creditor_id = ids.decode("crd", creditor) if creditor is not None else None
     cause = replace(CAUSE, backfill=backfill)
-    agreed = Agreed(eom_reading, _checked(payment_terms))
+    agreed = Agreed(eom_reading, checked_terms(payment_terms))
 
     async def work(database: Database) -> Counter[str]:
         async with database.directory() as directory:
@@ -73,7 +77,8 @@ def import_documents(
         click.echo(", ".join(f"{count} {status}" for status, count in sorted(counts.items())) or "nothing to import")
 
 
-def _checked(payment_terms: str | None) -> str | None:
+def checked_terms(payment_terms: str | None) -> str | None:
+    """The terms in our writing; raises click.BadParameter."""
     try:
         return None if payment_terms is None else written(parse(payment_terms))
     except BadTerms as error:
