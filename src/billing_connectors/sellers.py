@@ -9,7 +9,7 @@ from sqlalchemy import select
 
 from billing_connectors.documents.canonical import Document
 from billing_connectors.legal_ids import stated_by
-from billing_connectors.merging import LEDGERS
+from billing_connectors.merging import is_ledger
 from billing_connectors.terms import Agreed
 from kernel.text import fold
 from receivables.errors import CreditorNotFound
@@ -98,7 +98,7 @@ def seller_of(document: Document, creditors: Creditors) -> Seller:
         return _only([each for each in ours if each in matching], "not_our_sale")
     if matching:  # another creditor than the one that was chosen
         return Seller(None, "not_our_sale")
-    unchecked = not any(each.identifiers for each in ours) or document.format not in LEDGERS
+    unchecked = not any(each.identifiers for each in ours) or not is_ledger(document.format)
     if len(ours) > 1:
         name = fold(document.seller.name)
         ours = tuple(each for each in ours if each.name == name)

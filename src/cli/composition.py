@@ -3,6 +3,8 @@
 from datetime import datetime
 from uuid import UUID
 
+import billing_connectors.erasure
+import billing_connectors.events
 import billing_connectors.file_imports.closing
 import billing_connectors.file_imports.events
 import billing_connectors.file_imports.running
@@ -33,6 +35,7 @@ from storage.registry import Registry
 from storage.session import TenantSession
 
 MODULES = (
+    billing_connectors.erasure,
     billing_connectors.file_imports.closing,
     billing_connectors.file_imports.running,
     billing_connectors.file_imports.undoing,
@@ -47,10 +50,16 @@ MODULES = (
     webhooks.recovery,
 )
 EVENTS = (  # imported so that the catalogue is whole in every process: a worker may emit what another module declares
-    billing_connectors.file_imports.events, billing_connectors.intakes.events, casework.events, dunning.events,
-    messaging.events, receivables.events,
-    tenants.events, webhooks.events,
-)  # fmt: skip
+    billing_connectors.events,
+    billing_connectors.file_imports.events,
+    billing_connectors.intakes.events,
+    casework.events,
+    dunning.events,
+    messaging.events,
+    receivables.events,
+    tenants.events,
+    webhooks.events,
+)
 
 
 async def open_dead_letter(session: TenantSession, queue: str, row_id: UUID, error: str, now: datetime) -> None:

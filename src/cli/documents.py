@@ -12,6 +12,7 @@ from billing_connectors.documents.confined import ConfinedReader
 from billing_connectors.importing import Judged, desk_of, import_all
 from billing_connectors.terms import Agreed
 from cli.people import CAUSE, run
+from cli.rows import import_rows
 from kernel import ids
 from law.payment_terms.grammar import BadTerms, parse, written
 from storage.database import Database
@@ -22,7 +23,10 @@ _QUIET: Final = frozenset({"imported", "unchanged", "updated"})
 
 @click.group("import")
 def import_() -> None:
-    """Bring in what accounting has: documents and exports."""
+    """Bring in what accounting has: documents, exports, files of rows."""
+
+
+import_.add_command(import_rows)
 
 
 @import_.command("documents")

@@ -5,6 +5,7 @@ from typing import Final
 import billing_connectors.file_imports.models
 import billing_connectors.intakes.models
 import billing_connectors.models
+import billing_connectors.sources.models
 import casework.models
 import dunning.models
 import messaging.models
@@ -28,6 +29,7 @@ MODULES = (
     billing_connectors.file_imports.models,
     billing_connectors.intakes.models,
     billing_connectors.models,
+    billing_connectors.sources.models,
     casework.models,
     dunning.models,
     messaging.models,

@@ -25,7 +25,7 @@ from storage.base import Base
 from storage.session import TenantSession, tenant_of
 
 _NONCE: Final = 12
-_CACHE_MAX: Final = 50_000
+_CACHE_MAX: Final = 10_000  # of some 2 kB each: a million rows of as many debtors must not fill a worker
 
 
 class KeyProvider(Protocol):

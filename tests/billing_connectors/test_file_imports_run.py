@@ -48,8 +48,8 @@ async def test_rows_that_cannot_be_taken_are_listed_and_sent_again_corrected(fil
     )
     done = await files.run(content)
     assert await files.verdicts(done["id"]) == [
-        (2, "created", None), (3, "refused", "bad_date"), (4, "refused", "bad_amount"), (5, "refused", "missing_number"),
-        (6, "created", None), (7, "quarantined", "number_repeated"),
+        (2, "created", None), (3, "refused", "bad_date"), (4, "refused", "bad_amount"),
+        (5, "refused", "missing_number"), (6, "created", None), (7, "quarantined", "number_repeated"),
     ]  # fmt: skip
     assert done["rows"]["reasons"] == {"bad_amount": 1, "bad_date": 1, "missing_number": 1, "number_repeated": 1}
     assert await files.verdicts(done["id"], status="refused") == [

@@ -176,13 +176,26 @@ async def preview(session: TenantSession, ring: KeyRing, import_id: UUID, *, lim
 
 async def start(session: TenantSession, import_id: UUID, now: datetime, *, caller: str | None) -> ImportView:
     """Have an import run by a worker. Raises ImportNotFound, ImportNotReady, UploadRemoved."""
+    before = ImportView.of(await access.import_run(session, import_id))
     row = await begin(session, import_id, now, caller=caller)
     row.job_id = job_id = ids.new_id()
     params = Params(row.id, caller, row.backfill)
     await jobs.add(session, job_id, running.JOB, msgspec.json.encode(params).decode())
-    before = structs.replace(ImportView.of(row), state=ImportState.READY, started_at=None, job_id=None)
     emit(session, ImportStarted(ImportView.of(row), before, now))
     return ImportView.of(row)
+
+
+async def start_here(session: TenantSession, import_id: UUID, now: datetime) -> ImportView:
+    """Mark an import as run by the caller itself, without a job. Raises as `start` does."""
+    before = ImportView.of(await access.import_run(session, import_id))
+    row = await begin(session, import_id, now, caller=None)
+    emit(session, ImportStarted(ImportView.of(row), before, now))
+    return ImportView.of(row)
+
+
+async def view(session: TenantSession, import_id: UUID) -> ImportView:
+    """How far an import is."""
+    return ImportView.of(await access.import_run(session, import_id))
 
 
 async def begin(session: TenantSession, import_id: UUID, now: datetime, *, caller: str | None) -> ImportRun:
