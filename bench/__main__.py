@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 
 import uvloop
 
-from bench import api_create_invoice, dunning_plan, fair_claim, import_rows, recovery, webhook_pump
+from bench import ageing, api_create_invoice, dunning_plan, fair_claim, import_rows, recovery, webhook_pump
 from bench.results import Result, held_names
 from bench.stage import Stage, stage
 from cli.processes import spare_collector
@@ -18,6 +18,7 @@ BENCHES: dict[str, Bench] = {
     "api_create_invoice": api_create_invoice.run,
     "import": import_rows.run,
     "fair_claim": fair_claim.run,
+    "ageing": ageing.run,
     "recovery": recovery.run,
 }
 

@@ -32,9 +32,11 @@ HEAD: Final = (
 TAIL: Final = (
     '","issued_on":"2026-11-02","due_on":"2026-12-02","due_on_source":"document","currency":"EUR",'
     '"total_minor":120000,"prepaid_minor":0,"balance_minor":120000,"document":"open","void_reason":null,'
-    '"purchase_order":null,"payment_terms":null,"direct_debit_on":null,"source":"api",'
+    '"purchase_order":null,"payment_terms":null,"direct_debit_on":null,"contract":null,'
+    '"project":null,"delivery_note":null,"buyer_reference":null,"taxes":[],"exchange_rate":null,"source":"api",'
     '"known_at":"2026-11-21T20:34:48.613510Z","instalments":[{"id":"ins_00000000000000000000000000","place":1,'
-    '"due_on":"2026-12-02","amount_minor":120000,"balance_minor":120000}]},"previous":{}}'
+    '"due_on":"2026-12-02","amount_minor":120000,"balance_minor":120000,"discount_minor":null,"discount_until":null}]},'
+    '"previous":{}}'
 )
 CAUSED: Final = '{"kind":"api_key","id":"key_00000000000000000000000000","request_id":"req_000000000000000000000000"}'
 _TPS: Final = re.compile(r"^tps = ([0-9.]+)", re.MULTILINE)

@@ -43,13 +43,22 @@ with written as (
   join app.debtor d on d.tenant_id = ('a0000000-0000-7000-8000-' || lpad(:place, 12, '0'))::uuid and d.id = u.debtor_id
   order by u.creditor_id, u.number, u.id
   on conflict do nothing
-  returning tenant_id, id, debtor_id
+  returning tenant_id, id, creditor_id, debtor_id, currency, issued_on
+), line as (
+  select w.tenant_id, l.id, l.entry_id, w.id as invoice_id, l.place, l.due_on, l.amount_minor, w.creditor_id,
+         w.debtor_id, w.currency, w.issued_on
+  from written w,
+       unnest(array[uuidv7()], array[uuidv7()], array[1::bigint], array['2026-12-02'::date], array[120000::bigint])
+         as l(id, entry_id, place, due_on, amount_minor)
 ), lines as (
   insert into app.instalment (tenant_id, id, version, invoice_id, debtor_id, place, due_on, amount_minor, balance_minor)
-  select w.tenant_id, l.id, 1, w.id, w.debtor_id, l.place, l.due_on, l.amount_minor, l.amount_minor
-  from written w,
-       unnest(array[uuidv7()], array[1::bigint], array['2026-12-02'::date], array[120000::bigint])
-         as l(id, place, due_on, amount_minor)
+  select l.tenant_id, l.id, 1, l.invoice_id, l.debtor_id, l.place, l.due_on, l.amount_minor, l.amount_minor from line l
+), entries as (
+  insert into app.ledger_entry (tenant_id, id, kind, creditor_id, debtor_id, currency, amount_minor, invoice_id,
+                                instalment_id, due_on, effective_on, known_at)
+  select l.tenant_id, l.entry_id, 'invoice_opened', l.creditor_id, l.debtor_id, l.currency, l.amount_minor,
+         l.invoice_id, l.id, l.due_on, l.issued_on, clock_timestamp()
+  from line l
 )
 select id as invoice, uuidv7() as event from written \gset
 update app.idempotency

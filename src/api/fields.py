@@ -32,8 +32,9 @@ PREFIXES: Final = {
     "invoice": "inv", "instalment": "ins", "credit_note": "crn", "receipt": "rcp", "reversal": "rev",
     "allocation": "alc", "hold": "hld", "handling": "hnd", "task": "tsk", "policy": "pol", "course": "crs",
     "notice": "ntc", "message": "msg", "opt_out": "opt", "endpoint": "whe", "delivery": "dlv", "event": "evt",
-    "job": "job", "document": "doc", "charge": "chg", "write_off": "wof", "ledger_entry": "lge", "upload": "upl",
-    "mapping": "imm", "import": "imp", "bank_account": "bac", "match": "dmt", "conflict": "cfl", "into": "dbt",
+    "job": "job", "document": "doc", "inbox": "inb", "intake": "itk", "charge": "chg", "write_off": "wof",
+    "ledger_entry": "lge", "upload": "upl", "mapping": "imm", "import": "imp", "bank_account": "bac", "match": "dmt",
+    "conflict": "cfl", "into": "dbt",
     "parent": "dbt",
 }  # fmt: skip
 

@@ -45,6 +45,7 @@ FILES: Final = frozenset(
         b"application/octet-stream", b"text/csv", b"text/plain", b"text/tab-separated-values", b"application/csv",
         b"application/x-ndjson", b"application/ndjson", b"application/jsonl",
         b"application/vnd.openxmlformats-officedocument.spreadsheetml.sheet", b"application/vnd.ms-excel",
+        b"application/pdf", b"application/xml", b"text/xml", b"application/zip",
     }
 )  # fmt: skip
 MAX_SPOOLS: Final = 8  # files that one process takes in at once

@@ -30,6 +30,11 @@ class Item(Struct, kw_only=True):
     warnings: list[str] = field(default_factory=list[str])
     told: bool = False  # something that it says is new, of the document or of the debtor
     seen: bool = False  # it had been brought in before, word for word
+    lead_id: UUID | None = None  # what its name in its source leads to since somebody settled that
+    candidates: tuple[UUID, ...] = ()  # debtors, one of whom its buyer may be
+    chosen_debtor_id: UUID | None = None  # by a person, whatever the buyer looks like
+    is_new_debtor: bool = False  # says a person
+    is_itself: bool = False  # says a person: its other names lead elsewhere and do not count
 
     @property
     def identity(self) -> Identity:

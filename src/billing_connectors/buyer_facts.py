@@ -9,12 +9,12 @@ from typing import Any, Final
 from msgspec import Struct
 
 from billing_connectors.documents.canonical import Party
-from receivables.checking import MAX_TEXT, is_email
+from receivables.checking import MAX_TEXT, is_email, is_phone
 from receivables.drafts import DebtorChange, NewDebtor
 from receivables.identifiers import MAX_IDENTIFIERS, Identifier
 from receivables.models import Debtor
 
-FIELDS: Final = ("name", "language", "country", "address", "email")
+FIELDS: Final = ("name", "language", "country", "address", "email", "phone")
 
 
 class Said(Struct, frozen=True, array_like=True, order=True):
@@ -55,6 +55,7 @@ def _words(party: Party) -> dict[str, str | None]:
         "country": party.country,
         "address": address if len(address) <= MAX_TEXT else None,
         "email": party.email if party.email and is_email(party.email) else None,
+        "phone": party.phone if party.phone and is_phone(party.phone) else None,
     }
 
 
@@ -67,6 +68,7 @@ def new_debtor(statement: Statement, identifiers: tuple[Identifier, ...]) -> New
         country=words.get("country"),
         address=words.get("address"),
         email=words.get("email"),
+        phone=words.get("phone"),
         identifiers=identifiers[:MAX_IDENTIFIERS],
     )
 

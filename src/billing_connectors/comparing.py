@@ -1,6 +1,6 @@
 """What is known already under the names of a batch's documents, and what contradicts it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 from uuid import UUID
 
@@ -11,6 +11,7 @@ from billing_connectors import statements
 from billing_connectors.batches import Batch, Identity, Item
 from billing_connectors.documents.canonical import Document, Kind
 from billing_connectors.merging import Statement, states_total
+from receivables import links
 from storage.session import TenantSession, tenant_of
 
 
@@ -28,7 +29,9 @@ async def find_known(batch: Batch) -> dict[Identity, Known]:
     """What is known of the open items; what contradicts it is quarantined, and the original stays as it is."""
     found: dict[Identity, Known] = {}
     for kind in ("invoice", "credit_note"):
-        found |= await _find(batch.session, kind, batch.open_items(kind))
+        items = batch.open_items(kind)
+        found |= await _find(batch.session, kind, items) | await _led_to(batch.session, kind, items)
+        await _compare_names(batch.session, kind, items, found)
     for item in batch.open_items():
         known = found.get(item.identity)
         if known is not None:
@@ -60,6 +63,48 @@ join app.{table} v on v.tenant_id = :tenant_id and v.creditor_id = u.creditor_id
   and v.issue_year = u.issue_year
 """
 _KNOWN: Final = {kind: text(_SQL.replace("{table}", kind)) for kind in ("invoice", "credit_note")}
+
+
+async def _led_to(session: TenantSession, kind: Kind, items: Sequence[Item]) -> dict[Identity, Known]:
+    """What a name leads to since somebody settled it, before what has its number."""
+    leads = {item.lead_id: item.name for item in items if item.lead_id is not None}
+    if not leads:
+        return {}
+    values = {"tenant_id": tenant_of(session), "ids": list(leads)}
+    rows = (await session.execute(_BY_ID[kind], values)).all()  # bounded: by the items
+    said = await statements.of_documents(session, [row.id for row in rows])
+    return {
+        (kind, leads[row.id]): Known(row.id, row.debtor_id, row.currency, row.total_minor, said[row.id]) for row in rows
+    }
+
+
+_BY_IDS: Final = """
+select v.id, v.debtor_id, v.currency, v.total_minor from app.{table} v
+where v.tenant_id = :tenant_id and v.id = any(cast(:ids as uuid[])) and v.document <> 'void'
+"""
+_BY_ID: Final = {kind: text(_BY_IDS.replace("{table}", kind)) for kind in ("invoice", "credit_note")}
+
+
+async def _compare_names(
+    session: TenantSession, kind: Kind, items: Sequence[Item], found: Mapping[Identity, Known]
+) -> None:
+    """A document with two names, its number and an id of its source, that lead to two objects is a question."""
+    by_source: dict[str, list[Item]] = {}
+    for item in items:
+        if item.document.external_id is not None and not item.is_itself:
+            by_source.setdefault(item.document.format, []).append(item)
+    for source, named in by_source.items():
+        led = await links.linked(session, source, kind, [own_name(item) for item in named])
+        for item in named:
+            link, known = led.get(own_name(item)), found.get(item.identity)
+            if link is not None and (known is None or known.id != link.object_id):
+                item.object_id = link.object_id
+                item.settle("quarantined", "conflicting_names", f"{item.document.external_id} is another document")
+
+
+def own_name(item: Item) -> str:
+    """The name that a document has by an id of its source's own, among those of one creditor."""
+    return f"{item.creditor_id}/id/{item.document.external_id}"
 
 
 def _compare(item: Item, known: Known) -> None:

@@ -8,10 +8,10 @@ from billing_connectors.batches import Batch, Identity, Item, faults_of
 from billing_connectors.comparing import Known
 from billing_connectors.documents.canonical import Preceding
 from billing_connectors.merging import (
-    LEDGERS,
     Statement,
     credit_note_change,
     facts_of,
+    is_ledger,
     reading_of,
     references_of,
     with_reading,
@@ -98,6 +98,6 @@ async def _correct(batch: Batch, item: Item, known: Known) -> dict[UUID, Stateme
 
 def _warn(item: Item, view: CreditNoteView) -> None:
     document = item.document
-    left_minor = view.remaining_minor if document.format in LEDGERS else view.total_minor - view.used_minor
+    left_minor = view.remaining_minor if is_ledger(document.format) else view.total_minor - view.used_minor
     if document.amount_due_stated and left_minor != document.amount_due_minor:
         item.warnings.append("amount_due_differs")

@@ -9,17 +9,20 @@ from sqlalchemy import select, text
 
 from billing_connectors import buyer_facts, statements
 from billing_connectors.batches import Batch, Identity, Item, faults_of
+from billing_connectors.documents.canonical import Party
 from billing_connectors.legal_ids import french_vat, identifying
-from billing_connectors.matching import Buyer, Directory, Known, Match, account_code
+from billing_connectors.matching import NEVER, Buyer, Directory, Known, Match, account_code
 from billing_connectors.merging import LEDGER, rank_of
 from kernel import ids
 from kernel.text import fold
-from receivables import debtors, links
-from receivables.identifiers import DEBTORS, Identifier, held_by, owners
+from receivables import candidates, debtors, links
+from receivables.identifiers import DEBTORS, Identifier, held_by, is_right, owners
+from receivables.likeness import Card
 from receivables.links import Link
 from receivables.locks import lock_debtors
 from receivables.merges import roots_of
 from receivables.models import Debtor
+from receivables.suggestions import thresholds
 from storage.session import TenantSession, tenant_of
 
 _KIND: Final = "debtor"
@@ -41,11 +44,20 @@ async def bring_debtors(batch: Batch, billed: Mapping[Identity, UUID]) -> None:
     """
     items = batch.open_items()
     buyers = {id(item): _buyer(item) for item in items}
-    directory = await _load(batch.session, list(buyers.values()), set(billed.values()))
+    chosen = {item.chosen_debtor_id for item in items if item.chosen_debtor_id is not None}
+    directory = await _load(batch.session, list(buyers.values()), {*billed.values(), *chosen})
+    await _look_around(
+        batch.session,
+        directory,
+        [buyers[id(item)] for item in items if not directory.is_known(buyers[id(item)], billed.get(item.identity))],
+    )
     found: dict[UUID, _Found] = {}
     for item in sorted(items, key=lambda each: _sureness(buyers[id(each)], billed.get(each.identity))):
-        match = directory.match(buyers[id(item)], billed.get(item.identity))
+        match = _decided(item) or directory.match(buyers[id(item)], billed.get(item.identity))
+        if any(not is_right(one) for one in buyers[id(item)].identifiers) and match.reason is None:
+            item.warnings.append("identifier_invalid")
         if match.reason is not None:
+            item.candidates = match.candidates
             item.settle("quarantined", match.reason)
         else:
             _assign(item, match, directory, buyers[id(item)], found)
@@ -54,6 +66,13 @@ async def bring_debtors(batch: Batch, billed: Mapping[Identity, UUID]) -> None:
     await _create(batch, {debtor_id: each for debtor_id, each in found.items() if each.is_new})
     await _teach(batch, known)
     await _link_codes(batch, items)
+
+
+def _decided(item: Item) -> Match | None:
+    """What a person has said of the buyer."""
+    if item.chosen_debtor_id is not None:
+        return Match(item.chosen_debtor_id)
+    return Match() if item.is_new_debtor else None
 
 
 def _sureness(buyer: Buyer, billed_id: UUID | None) -> int:
@@ -85,7 +104,41 @@ def _buyer(item: Item) -> Buyer:
         identifiers=identifying(party),
         code=account_code(item.creditor_id, code) if code and item.creditor_id else None,
         country=party.country,
+        card=_card(party),
     )
+
+
+def _card(party: Party) -> Card:
+    street = next((line for line in reversed(party.address_lines) if line.strip()), None)
+    return Card(
+        name=party.name,
+        country=party.country,
+        postcode=party.postcode,
+        street=street,
+        email=party.email,
+        phone=party.phone,
+    )
+
+
+async def _look_around(session: TenantSession, directory: Directory, buyers: Sequence[Buyer]) -> None:
+    """Load who is alike the buyers whom nothing surer tells, where the tenant links by likeness at all."""
+    rule = await thresholds(session) if buyers else None
+    if rule is None or rule.link_score >= NEVER:
+        return
+    cards = {ids.new_id(): card for card in {buyer.card for buyer in buyers}}
+    found = await candidates.find(session, cards)
+    around = await candidates.load(session, {each for one in found.values() for each in one.debtor_ids})
+    living = {key: each for key, each in around.items() if not each.is_gone}
+    roots, coded = await roots_of(session, living), await _codes_of(session, living)
+    known = [
+        Known(
+            key, roots[key], fold(each.card.name), each.card.country, set(each.card.identifiers), coded.get(key, set()),
+            each.card,
+        )
+        for key, each in living.items()
+    ]  # fmt: skip
+    crowded = {key for one in found.values() for key in one.crowded}
+    directory.extend(known, crowded=crowded, link_score=rule.link_score)
 
 
 async def _load(session: TenantSession, buyers: Sequence[Buyer], also: set[UUID]) -> Directory:
@@ -171,7 +224,7 @@ async def _teach(batch: Batch, found: dict[UUID, _Found]) -> None:
     after = {debtor_id: _heard(before[debtor_id], each.items) for debtor_id, each in found.items()}
     statement = select(Debtor).where(Debtor.tenant_id == tenant_of(session), Debtor.id.in_(found))
     fresh = statement.execution_options(populate_existing=True)
-    rows = list(await session.scalars(fresh))  # bounded: by the debtors of the batch
+    rows = [row for row in await session.scalars(fresh) if row.erased_at is None]  # bounded: by the batch's debtors
     held = await held_by(session, DEBTORS, found)
     for row in rows:
         new = tuple(found[row.id].identifiers)
@@ -183,7 +236,8 @@ async def _teach(batch: Batch, found: dict[UUID, _Found]) -> None:
         else:
             for item in found[row.id].items:
                 item.told = False
-    new_words = {debtor_id: words for debtor_id, words in after.items() if words != before[debtor_id]}
+    living = {row.id for row in rows}
+    new_words = {key: words for key, words in after.items() if key in living and words != before[key]}
     await statements.keep_debtors(session, batch.keys, new_words)
 
 

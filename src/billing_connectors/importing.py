@@ -11,7 +11,7 @@ from uuid import UUID
 import msgspec
 from sqlalchemy.exc import DBAPIError
 
-from billing_connectors import recording
+from billing_connectors import archives, recording
 from billing_connectors.batches import Batch, Identity, Item
 from billing_connectors.csv_files.mapping import CsvMapping, find_mapping
 from billing_connectors.csv_files.reading import Row, read_csv
@@ -102,6 +102,9 @@ async def import_file(desk: Desk, name: str, content: bytes) -> AsyncGenerator[J
     """Import one file: an e-invoice is one document, an export one a row. What it is decides its content."""
     if len(content) > MAX_BYTES:
         yield refusal(name, Refusal(reason="too_large", detail=f"a file is read up to {MAX_BYTES} bytes"))
+    elif archives.looks_like_zip(content):
+        async for one in _import_archive(desk, name, content):
+            yield one
     elif looks_like_fec(content):
         async for one in import_fec(desk, name, content):
             yield one
@@ -117,6 +120,22 @@ async def import_file(desk: Desk, name: str, content: bytes) -> AsyncGenerator[J
         origin = Origin(digest=digest, content=content, is_export=False)
         for one in await _bring_in(desk, name, origin, [Read("", found, digest)], {}):
             yield one
+
+
+async def _import_archive(desk: Desk, name: str, content: bytes) -> AsyncGenerator[Judged]:
+    """Import what is in an archive, each file as if it had come by itself."""
+    entries = archives.entries(content)
+    count = 0
+    while (entry := await asyncio.to_thread(next, entries, None)) is not None:
+        count += 1
+        inner = f"{name}/{entry.name}" if entry.name else name
+        if entry.refusal is not None:
+            yield refusal(inner, entry.refusal)
+            continue
+        async for one in import_file(desk, inner, entry.content):
+            yield one
+    if count == 0:
+        yield refusal(name, Refusal(reason="empty_file", detail="the archive holds no file", format=archives.FORMAT))
 
 
 def _is_export(name: str, content: bytes) -> bool:

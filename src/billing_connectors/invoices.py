@@ -9,11 +9,11 @@ from billing_connectors import statements
 from billing_connectors.batches import Batch, Identity, Item, faults_of
 from billing_connectors.comparing import Known
 from billing_connectors.merging import (
-    LEDGERS,
     Reading,
     Statement,
     facts_of,
     invoice_change,
+    is_ledger,
     reading_of,
     with_reading,
 )
@@ -145,7 +145,7 @@ def _is_over(posting: Posting, invoice_id: UUID, item: Item) -> bool:
 def _warn(item: Item, view: InvoiceView) -> None:
     """Name what the document says otherwise than the invoice has it in the end."""
     document = item.document
-    left_minor = view.balance_minor if document.format in LEDGERS else view.total_minor - view.prepaid_minor
+    left_minor = view.balance_minor if is_ledger(document.format) else view.total_minor - view.prepaid_minor
     if document.amount_due_stated and left_minor != document.amount_due_minor:
         item.warnings.append("amount_due_differs")
     if document.due_on is not None and not document.instalments and view.due_on != document.due_on:

@@ -20,7 +20,7 @@ from receivables.rules import MAX_DUE_BEFORE_ISSUE, first_due, relaid
 
 LEDGER: Final = "csv"  # what an accounting tool exports: it states what is left to pay today, not on the day of issue
 BOOKS: Final = "fec"  # the entries of its accounts: documents with the money that settled them
-LEDGERS: Final = frozenset({LEDGER, BOOKS})
+TOOL: Final = "tool:"  # and the key of its source: an accounting tool that is read itself
 MAX_READINGS: Final = 50  # of one document; beyond, the poorest are forgotten
 # How rich a source is. A full e-invoice is the document itself; a CSV is a listing of it; MINIMUM is an accounting
 # aid that its own standard does not call an invoice. What a program says through the API ranks above all (100).
@@ -30,6 +30,7 @@ _RANKS: Final = {
     "facturx-minimum": 40,
 }  # fmt: skip
 _POOREST: Final = 40
+_TOOL: Final = 55
 _SURENESS: Final = {DueOnSource.NONE: 0, DueOnSource.DEFAULT: 1, DueOnSource.TERMS: 2, DueOnSource.DOCUMENT: 3}
 _DAY: Final = re.compile(r"(?<!\d)(?:(\d{1,2})[./-](\d{1,2})[./-](\d{4})|(\d{4})-(\d{2})-(\d{2}))(?!\d)", re.ASCII)
 _DEBIT_WITHIN: Final = timedelta(days=400)  # of the issue: a day further off in a text is another day's
@@ -78,7 +79,12 @@ class Facts(Struct, frozen=True, kw_only=True):
 
 def rank_of(source: str) -> int:
     """How rich a source is."""
-    return _RANKS.get(source, _POOREST)
+    return _RANKS.get(source, _TOOL if source.startswith(TOOL) else _POOREST)
+
+
+def is_ledger(source: str) -> bool:
+    """Whether a source keeps accounts: it states what is left to pay today, not on the day of issue."""
+    return source in {LEDGER, BOOKS} or source.startswith(TOOL)
 
 
 def reading_of(document: Document, *, allocated_minor: int = 0) -> Reading:
@@ -93,7 +99,7 @@ def reading_of(document: Document, *, allocated_minor: int = 0) -> Reading:
         issued_on=document.issued_on,
         total_minor=None if "total_missing" in document.warnings else document.total_minor,
         left_minor=document.amount_due_minor if document.amount_due_stated else None,
-        allocated_minor=allocated_minor if document.format in LEDGERS else 0,
+        allocated_minor=allocated_minor if is_ledger(document.format) else 0,
         due_on=(document.due_on or document.due_on_computed) if usable else None,
         due_on_source=DueOnSource(document.due_on_source) if document.due_on_computed else DueOnSource.DOCUMENT,
         instalments=tuple((part.due_on, part.amount_minor) for part in document.instalments) if usable else (),

@@ -6,9 +6,9 @@ from uuid import UUID, uuid5
 from msgspec import Struct
 from sqlalchemy import text
 
-from billing_connectors import references
+from billing_connectors import disagreeing, references
 from billing_connectors.batches import Batch, Item
-from billing_connectors.comparing import find_known
+from billing_connectors.comparing import find_known, own_name
 from billing_connectors.credit_notes import bring_credit_notes
 from billing_connectors.debtors import bring_debtors
 from billing_connectors.invoices import bring_invoices
@@ -22,6 +22,7 @@ from storage.session import TenantSession, tenant_of
 ROUNDS: Final = 3  # another program may open the same number between our look and our write
 RETENTION: Final = "raw_document"
 ACCEPTED: Final = ("imported", "updated", "unchanged")
+SET_ASIDE: Final = "set_aside"  # by a person, for good
 _READING, _READ = "reading", "read"  # of a whole export: its rows have a verdict each
 _TITLES: Final = {
     "conflicting_currency": "was read twice, in two currencies",
@@ -29,6 +30,7 @@ _TITLES: Final = {
     "conflicting_debtor": "was read twice, for two debtors",
     "conflicting_amount": "is paid beyond what a document leaves room for",
     "debtor_ambiguous": "has a buyer who may be one of several debtors",
+    "conflicting_names": "bears two names that lead to two documents",
     "number_repeated": "stands in several rows of one export",
 }
 
@@ -114,7 +116,7 @@ async def _pass_over_seen(batch: Batch, origin: Origin) -> None:
     before = {row.place: row for row in await batch.session.execute(_SEEN, values)} if looks else {}
     for item in items:
         row = before.get(item.place)
-        if row is not None and row.status in ACCEPTED:
+        if row is not None and row.status in {*ACCEPTED, SET_ASIDE}:
             item.object_id, item.seen = row.object_id, True
             item.settle("unchanged")
         elif row is not None:
@@ -133,6 +135,7 @@ async def _pass_over_said(batch: Batch, origin: Origin, items: list[Item]) -> No
         said = await links.linked(batch.session, left[0].document.format, kind, [item.name for item in left])
         for item in left:
             link = said.get(item.name)
+            item.lead_id = None if link is None else link.object_id
             if link is not None and (origin.was_read or link.content_hash == item.said):
                 item.object_id, item.seen = link.object_id, True
                 item.settle("unchanged")
@@ -166,6 +169,12 @@ async def _keep(batch: Batch, origin: Origin, blobs: PostgresBlobs) -> None:
     quarantined = [item for item in kept if item.status == "quarantined"]
     tasks = [_task(item, origin, written[item.place]) for item in quarantined]
     await open_tasks(batch.session, list({(task.kind, task.subject_id): task for task in tasks}.values()), batch.now)
+    opened = [
+        disagreeing.Opened(item, written[item.place], task) for item, task in zip(quarantined, tasks, strict=True)
+    ]
+    came = disagreeing.Came(origin.digest, origin.blob_id, origin.id, origin.import_id)
+    await disagreeing.open_conflicts(batch, opened, came)
+    await disagreeing.close_agreed(batch, [item for item in kept if item.status in ACCEPTED], written)
 
 
 class _Row(Struct, frozen=True):
@@ -213,7 +222,7 @@ async def _link(batch: Batch, items: list[Item]) -> None:
         found = by_source.setdefault(item.document.format, {})
         found[item.name] = Link(item.name, item.object_id, item.said)
         if item.document.external_id is not None:
-            own = f"{item.creditor_id}/id/{item.document.external_id}"
+            own = own_name(item)
             found[own] = Link(own, item.object_id, item.said)
     for source, found in by_source.items():
         await links.link(batch.session, source, items[0].document.kind, list(found.values()))

@@ -5,6 +5,7 @@ on; so only a reference in the document settles, up to what is left of both, wit
 """
 
 from collections.abc import Collection, Mapping
+from datetime import date, datetime
 from typing import Final
 from uuid import UUID
 
@@ -54,36 +55,52 @@ on conflict do nothing
 
 async def settle(batch: Batch) -> None:
     """Set off what the batch has brought together: its credit notes with invoices, its invoices with credit notes."""
-    values = {
-        "tenant_id": tenant_of(batch.session),
-        "objects": [item.object_id for item in batch.items if item.status in {"imported", "updated"}],
-        "rows": MAX_PAIRS,
-    }
-    pairs = list(await batch.session.execute(_PAIRS, values))
+    objects = [item.object_id for item in batch.items if item.status in {"imported", "updated"} and item.object_id]
+    await settle_objects(batch.session, objects, batch.now)
+
+
+async def settle_objects(session: TenantSession, object_ids: Collection[UUID], now: datetime) -> bool:
+    """Set off these credit notes with the invoices that they name, and these invoices with those that name them.
+
+    Answers whether anything was found to set off.
+    """
+    if not object_ids:
+        return False
+    values = {"tenant_id": tenant_of(session), "objects": list(object_ids), "rows": MAX_PAIRS}
+    pairs = list(await session.execute(_PAIRS, values))
     if not pairs:
-        return
+        return False
     debtor_ids = {debtor_id for pair in pairs for debtor_id in (pair.note_debtor_id, pair.invoice_debtor_id)}
-    roots = await roots_of(batch.session, debtor_ids)
+    roots = await roots_of(session, debtor_ids)
+    await lock_debtors(session, debtor_ids)
     for pair in pairs:
         if roots[pair.note_debtor_id] == roots[pair.invoice_debtor_id]:
-            await _set_off(batch, pair)
-            await batch.session.execute(_DONE, {"tenant_id": values["tenant_id"], **_key(pair)})
+            await _set_off(session, pair, now)
+            await session.execute(_DONE, {"tenant_id": values["tenant_id"], **_key(pair)})
+    return True
+
+
+async def expect_and_settle(
+    session: TenantSession, note_id: UUID, number: str, issued_on: date | None, now: datetime
+) -> None:
+    """A credit note of a program's own names an invoice: set them off, or remember that it waits for it."""
+    await expect(session, {note_id: [Preceding(number, issued_on)]})
+    await settle_objects(session, [note_id], now)
 
 
 def _key(pair: Row[tuple[UUID, ...]]) -> dict[str, object]:
     return {"note_id": pair.note_id, "number": pair.number}
 
 
-async def _set_off(batch: Batch, pair: Row[tuple[UUID, ...]]) -> None:
-    session = batch.session
+async def _set_off(session: TenantSession, pair: Row[tuple[UUID, ...]], now: datetime) -> None:
     await lock_debtors(session, [pair.note_debtor_id, pair.invoice_debtor_id])
     note = await access.credit_note(session, pair.note_id, lock=True)
     invoice = await access.invoice(session, pair.invoice_id, lock=True)
-    amount_minor = await room_for(batch, invoice, note.remaining_minor)
+    amount_minor = await _room(session, invoice, note.remaining_minor, now)
     left_minor = min(amount_minor, (await access.invoice(session, invoice.id, lock=True)).balance_minor)
     if left_minor > 0:
         share = Share(amount_minor=left_minor, invoice_id=invoice.id)
-        await allocate_credit_note(session, note.id, [share], batch.now)
+        await allocate_credit_note(session, note.id, [share], now)
 
 
 async def room_for(batch: Batch, invoice: Invoice, wanted_minor: int) -> int:
@@ -91,7 +108,10 @@ async def room_for(batch: Batch, invoice: Invoice, wanted_minor: int) -> int:
 
     What the export has as settled holds this credit note or receipt already: it is not taken off twice.
     """
-    session = batch.session
+    return await _room(batch.session, invoice, wanted_minor, batch.now)
+
+
+async def _room(session: TenantSession, invoice: Invoice, wanted_minor: int, now: datetime) -> int:
     before = (await statements.of_documents(session, [invoice.id]))[invoice.id]
     counted_minor = _counted_by_ledger(before, invoice.total_minor)
     amount_minor = min(wanted_minor, invoice.balance_minor + counted_minor)
@@ -102,7 +122,7 @@ async def room_for(batch: Batch, invoice: Invoice, wanted_minor: int) -> int:
         lines = (await access.instalments(session, [invoice.id]))[invoice.id]
         change = invoice_change(draft_from(invoice, lines), before, after)
         if named(change):
-            await update_invoice(session, invoice.id, change, batch.now)
+            await update_invoice(session, invoice.id, change, now)
         await statements.keep_documents(session, {invoice.id: after})
     return amount_minor
 

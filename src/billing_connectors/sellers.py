@@ -5,12 +5,11 @@ from typing import Final
 from uuid import UUID
 
 from msgspec import Struct
-from sqlalchemy import literal_column, select
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy import select
 
 from billing_connectors.documents.canonical import Document
 from billing_connectors.legal_ids import stated_by
-from billing_connectors.merging import LEDGERS
+from billing_connectors.merging import is_ledger
 from billing_connectors.terms import Agreed
 from kernel.text import fold
 from receivables.errors import CreditorNotFound
@@ -19,8 +18,6 @@ from receivables.models import Creditor
 from storage.session import TenantSession, tenant_of
 
 MAX_CREDITORS: Final = 1_000
-# What a creditor states of terms, whichever of it there is a column for.
-_AGREED: Final = literal_column("to_jsonb(creditor)", JSONB()).label("agreed")
 
 
 class Legal(Struct, frozen=True):
@@ -67,7 +64,7 @@ class Seller(Struct, frozen=True):
 async def load_creditors(session: TenantSession, chosen_id: UUID | None) -> Creditors:
     """Who may be the seller. Raises CreditorNotFound."""
     statement = (
-        select(Creditor.id, Creditor.name, Creditor.currency, _AGREED)
+        select(Creditor.id, Creditor.name, Creditor.currency, Creditor.eom_reading, Creditor.payment_terms)
         .where(Creditor.tenant_id == tenant_of(session))
         .order_by(Creditor.id)
         .limit(MAX_CREDITORS)
@@ -80,7 +77,7 @@ async def load_creditors(session: TenantSession, chosen_id: UUID | None) -> Cred
             fold(row.name),
             row.currency,
             frozenset(form for one in held[row.id] for form in implied(one)),
-            Agreed(row.agreed.get("eom_reading"), row.agreed.get("payment_terms")),
+            Agreed(row.eom_reading, row.payment_terms),
         )
         for row in rows
     )
@@ -101,7 +98,7 @@ def seller_of(document: Document, creditors: Creditors) -> Seller:
         return _only([each for each in ours if each in matching], "not_our_sale")
     if matching:  # another creditor than the one that was chosen
         return Seller(None, "not_our_sale")
-    unchecked = not any(each.identifiers for each in ours) or document.format not in LEDGERS
+    unchecked = not any(each.identifiers for each in ours) or not is_ledger(document.format)
     if len(ours) > 1:
         name = fold(document.seller.name)
         ours = tuple(each for each in ours if each.name == name)

@@ -8,7 +8,7 @@ from msgspec import Struct, structs
 
 from billing_connectors.documents.canonical import Document
 from law.payment_terms.dates import last_due_on
-from law.payment_terms.grammar import BadTerms, eom_reading_of, parse
+from law.payment_terms.grammar import BadTerms, Terms, eom_reading_of, parse
 from law.payment_terms.texts import read_text
 
 
@@ -32,14 +32,20 @@ def with_terms(document: Document, agreed: Agreed) -> Document:
         return structs.replace(document, warnings=(*document.warnings, "eom_reading_needed"))
     if read.terms is not None:
         computed, source = last_due_on(read.terms, document.issued_on), "terms"
-    elif read.is_silent and agreed.payment_terms:
-        try:
-            computed, source = last_due_on(parse(agreed.payment_terms), document.issued_on), "default"
-        except BadTerms:
-            return document
+    elif read.is_silent and (terms := _agreed_terms(agreed)) is not None:
+        computed, source = last_due_on(terms, document.issued_on), "default"
     else:
         return document
     kept = tuple(each for each in document.warnings if each not in {"due_date_missing", "terms_in_text_only"})
     return structs.replace(
         document, due_on_computed=computed, due_on_source=source, warnings=(*kept, "due_date_computed")
     )
+
+
+def _agreed_terms(agreed: Agreed) -> Terms | None:
+    """A creditor's terms, in our writing or in words that are plain."""
+    text = agreed.payment_terms or ""
+    try:
+        return parse(text)
+    except BadTerms:
+        return read_text(text, eom_reading_of(agreed.eom_reading)).terms

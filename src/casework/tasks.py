@@ -1,6 +1,6 @@
 """Tasks: what a person has to do. One is open per cause, however often the cause is told."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Final
 from uuid import UUID
@@ -152,6 +152,28 @@ async def close_task(
     after = TaskView.of(row)
     emit(session, TaskClosed(after, before, now))
     return after
+
+
+async def close_tasks(session: TenantSession, causes: Iterable[tuple[str, UUID]], now: datetime) -> None:
+    """What these tasks asked for, by kind and subject, has been done; one that is not open is none."""
+    wanted = sorted(set(causes))
+    if not wanted:
+        return
+    values = {
+        "tenant_id": tenant_of(session),
+        "kinds": [kind for kind, _ in wanted],
+        "subjects": [subject_id for _, subject_id in wanted],
+    }
+    await session.flush()
+    for task_id in (await session.execute(_OF_CAUSES, values)).scalars().all():
+        await close_task(session, task_id, TaskState.DONE, now)
+
+
+_OF_CAUSES: Final = text("""
+select t.id from unnest(cast(:kinds as text[]), cast(:subjects as uuid[])) as u(kind, subject_id)
+join app.task t on t.tenant_id = :tenant_id and t.kind = u.kind and t.subject_id = u.subject_id and t.state = 'open'
+order by t.id
+""")  # bounded: by the causes asked for
 
 
 def _checked(new: NewTask) -> NewTask:

@@ -14,8 +14,9 @@ from storage.embedded.errors import EmbeddedFailure
 
 # Name → module, and the command in it where it is called otherwise.
 COMMANDS: Final = {
-    "account": "people", "tenant": "people", "key": "people", "import": "documents:import_", "serve": "operating",
-    "worker": "operating", "up": "operating", "migrate": "operating", "maintain": "operating", "stop": "operating",
+    "account": "people", "tenant": "people", "key": "people", "import": "documents:import_", "intake": "intaking",
+    "watch": "watching", "serve": "operating", "worker": "operating", "up": "operating", "migrate": "operating",
+    "maintain": "operating", "stop": "operating",
     "status": "operating", "demo": "playing", "openapi": "published", "events": "published", "settings": "published",
 }  # fmt: skip
 

@@ -3,10 +3,14 @@
 from datetime import datetime
 from uuid import UUID
 
+import billing_connectors.erasure
+import billing_connectors.events
 import billing_connectors.file_imports.closing
 import billing_connectors.file_imports.events
 import billing_connectors.file_imports.running
 import billing_connectors.file_imports.undoing
+import billing_connectors.intakes.events
+import billing_connectors.intakes.working
 import casework.erasure
 import casework.events
 import casework.holds
@@ -31,9 +35,11 @@ from storage.registry import Registry
 from storage.session import TenantSession
 
 MODULES = (
+    billing_connectors.erasure,
     billing_connectors.file_imports.closing,
     billing_connectors.file_imports.running,
     billing_connectors.file_imports.undoing,
+    billing_connectors.intakes.working,
     casework.erasure,
     casework.holds,
     dunning.planning,
@@ -44,9 +50,16 @@ MODULES = (
     webhooks.recovery,
 )
 EVENTS = (  # imported so that the catalogue is whole in every process: a worker may emit what another module declares
-    billing_connectors.file_imports.events, casework.events, dunning.events, messaging.events, receivables.events,
-    tenants.events, webhooks.events,
-)  # fmt: skip
+    billing_connectors.events,
+    billing_connectors.file_imports.events,
+    billing_connectors.intakes.events,
+    casework.events,
+    dunning.events,
+    messaging.events,
+    receivables.events,
+    tenants.events,
+    webhooks.events,
+)
 
 
 async def open_dead_letter(session: TenantSession, queue: str, row_id: UUID, error: str, now: datetime) -> None:

@@ -57,7 +57,7 @@ def import_documents(
     """
     creditor_id = ids.decode("crd", creditor) if creditor is not None else None
     cause = replace(CAUSE, backfill=backfill)
-    agreed = Agreed(eom_reading, _checked(payment_terms))
+    agreed = Agreed(eom_reading, checked_terms(payment_terms))
 
     async def work(database: Database) -> Counter[str]:
         async with database.directory() as directory:
@@ -77,7 +77,8 @@ def import_documents(
         click.echo(", ".join(f"{count} {status}" for status, count in sorted(counts.items())) or "nothing to import")
 
 
-def _checked(payment_terms: str | None) -> str | None:
+def checked_terms(payment_terms: str | None) -> str | None:
+    """The terms in our writing; raises click.BadParameter."""
     try:
         return None if payment_terms is None else written(parse(payment_terms))
     except BadTerms as error:

@@ -3,7 +3,9 @@
 from typing import Final
 
 import billing_connectors.file_imports.models
+import billing_connectors.intakes.models
 import billing_connectors.models
+import billing_connectors.sources.models
 import casework.models
 import dunning.models
 import messaging.models
@@ -25,7 +27,9 @@ from storage.base import Base
 
 MODULES = (
     billing_connectors.file_imports.models,
+    billing_connectors.intakes.models,
     billing_connectors.models,
+    billing_connectors.sources.models,
     casework.models,
     dunning.models,
     messaging.models,

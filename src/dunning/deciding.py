@@ -14,6 +14,8 @@ from msgspec import Struct
 from dunning.rules import CatchUp, PolicyBody, step_at, step_day
 from kernel.clock import at, day_of
 
+STALE_WAIT: Final = timedelta(hours=1)  # until the source of stale data is asked again
+
 
 class Verdict(StrEnum):
     """`skip`: not this, for good; `hold`: until something changes; `defer`: until an instant; `act`: now."""
@@ -274,7 +276,7 @@ def _look_again(  # noqa: PLR0911 - a line a case
     if facts.direct_debit_on is not None and context.today <= facts.direct_debit_on:
         return at(facts.direct_debit_on + timedelta(days=1), context.policy.local_time(), facts.creditor_zone)
     if verdict is Verdict.DEFER:
-        return next_contact_at(context)
+        return next_contact_at(context) if not _spaced(context) else context.now + STALE_WAIT
     if facts.stopped and facts.stopped != ("tenant",):  # the platform may go on without a word to the tenant
         return at(context.today + timedelta(days=1), context.policy.local_time(), facts.creditor_zone)
     if verdict is Verdict.SKIP and context.index + 1 < len(context.policy.steps) and facts.due_on is not None:

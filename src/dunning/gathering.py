@@ -8,6 +8,7 @@ from uuid import UUID
 from msgspec import Struct
 from sqlalchemy import text
 
+from billing_connectors.sources.freshness import stale
 from casework.facts import Held, active_holds, handling_of
 from casework.models import HandlingKind
 from dunning.deciding import Facts, Said
@@ -42,10 +43,12 @@ async def gather(
     *,
     ignoring: frozenset[UUID] = frozenset(),
     besides: frozenset[UUID] = frozenset(),
+    last_look: bool = False,
 ) -> dict[UUID, Case]:
     """The case of each course whose debt exists.
 
-    `ignoring` leaves out notices that are about to be judged again, `besides` the messages that carry them.
+    `ignoring` leaves out notices that are about to be judged again, `besides` the messages that carry them. Only the
+    last look before something leaves asks how fresh the debts are: until then their source can still be asked.
     """
     if not courses:
         return {}
@@ -61,6 +64,8 @@ async def gather(
     handling = await handling_of(session, debts.values())
     said = await _said(session, [course.instalment_id for course in live.values()], ignoring)
     contacted = await _contacted(session, debtors, besides)
+    old = await stale(session, {debt.invoice_id for debt in debts.values()}) if last_look else []
+    too_old = {each.invoice_id for each in old}
     cases: dict[UUID, Case] = {}
     for key, course in live.items():
         debt = debts[course.instalment_id]
@@ -74,6 +79,7 @@ async def gather(
             shut=shut,
             outsourced=handling[debt.instalment_id] is HandlingKind.OUTSOURCED,
             zone=zone,
+            fresh=debt.invoice_id not in too_old,
             said=tuple(
                 Said(row.step, row.cycle, row.state, day_of(row.planned_at, zone))
                 for row in said.get(course.instalment_id, ())
@@ -105,6 +111,7 @@ def _facts(
     shut: set[UUID],
     outsourced: bool,
     zone: str,
+    fresh: bool,
     said: tuple[Said, ...],
     contacted_on: date | None,
 ) -> Facts:
@@ -127,6 +134,7 @@ def _facts(
         in_review=course.state is CourseState.REVIEW,
         creditor_zone=debt.creditor_zone,
         debtor_zone=zone,
+        fresh=fresh,
         cycle=course.cycle,
         from_step=course.from_step,
         seen_on=day_of(course.first_seen_at, debt.creditor_zone),

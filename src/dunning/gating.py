@@ -11,8 +11,10 @@ from uuid import UUID
 
 from msgspec import Struct
 from msgspec.structs import replace
-from sqlalchemy import select
+from sqlalchemy import select, text
 
+from billing_connectors.sources.ports import Connector
+from billing_connectors.sources.refreshing import refresh
 from dunning import courses
 from dunning.courses import TICK
 from dunning.deciding import Blocker, Decision, Verdict, decide
@@ -26,7 +28,7 @@ from storage.bulk import among
 from storage.clocks import make_due
 from storage.events import emit
 from storage.gate import Answer, Answers, Defer, Drop, Go, Held
-from storage.session import TenantSession, tenant_of
+from storage.session import OpenTenant, TenantSession, tenant_of
 from tenants.switches import reserve_budget
 
 CAP_WAIT: Final = timedelta(hours=1)
@@ -39,9 +41,17 @@ _ANEW: Final = frozenset({"day_passed", "superseded", "contact_changed", "debtor
 class DunningGate:
     """Decides what may leave, by the same function that planned it."""
 
-    async def prepare(self, tenant_id: UUID, held: Sequence[UUID]) -> None:
-        """Connectors to come refresh from their source here; documents and pushes have nothing newer to ask."""
-        del tenant_id, held
+    def __init__(self, connectors: Mapping[str, Connector] | None = None) -> None:
+        self._connectors = connectors or {}  # by the key of their source
+
+    async def prepare(self, work: OpenTenant, tenant_id: UUID, held: Sequence[UUID]) -> None:
+        """Ask the sources again for what they were read for too long ago; what came by files has nobody to ask."""
+        if not self._connectors:
+            return
+        async with work(tenant_id) as session:
+            values = {"tenant_id": tenant_of(session), "messages": list(held)}
+            invoice_ids = list((await session.execute(_CARRIED, values)).scalars())
+        await refresh(work, self._connectors, tenant_id, invoice_ids)
 
     async def permit(self, session: TenantSession, held: Sequence[Held], now: datetime) -> Answers:
         """Answer for each part: it goes, is dropped, or comes back to the promoter."""
@@ -80,6 +90,14 @@ class DunningGate:
             notices = await _notices(session, parts)
             looks = {notice.course_id: now + wait for notice in notices.values()}
             await make_due(session, TICK, looks.items(), at_latest=True)  # a contact may have been mended meanwhile
+
+
+_CARRIED: Final = text("""
+select distinct n.invoice_id
+from app.message_part p
+join app.notice n on n.tenant_id = p.tenant_id and n.id = p.part_id
+where p.tenant_id = :tenant_id and p.message_id = any(cast(:messages as uuid[]))
+""")  # bounded: by the messages of one batch
 
 
 class _Addressed(Struct, frozen=True):
@@ -124,7 +142,7 @@ async def _judge(session: TenantSession, notice_ids: Sequence[UUID], now: dateti
     carrying = frozenset(notice.message_id for notice in notices.values() if notice.message_id is not None)
     addressed = await _addressed(session, carrying)
     rows = await courses.by_ids(session, [notice.course_id for notice in notices.values()], fresh=True)
-    cases = await gather(session, rows, now, ignoring=frozenset(notices), besides=carrying)
+    cases = await gather(session, rows, now, ignoring=frozenset(notices), besides=carrying, last_look=True)
     decisions = {key: decide(case.facts, case.policy, now) for key, case in cases.items()}
     return {
         key: _Judged(notice, cases[notice.course_id], decisions[notice.course_id], addressed[notice.message_id])

@@ -13,10 +13,9 @@ from uuid import UUID
 from msgspec import Struct
 from sqlalchemy import text
 
-from insights.cells import Key, Scope, Wanted, cells
+from insights.cells import Key, Wanted, cells
 from insights.figures import Cell, Held, converted, figures
 from insights.held import HeldBy, held_by, held_of
-from insights.items import After, Item, items, shown
 from insights.views import (
     AgedFigures,
     AgedItem,
@@ -34,7 +33,9 @@ from kernel.clock import at, day_of
 from receivables.errors import DebtorNotFound
 from receivables.facts import creditor_cards, debtor_cards
 from receivables.merges import group_of, roots_of
+from receivables.open_items import After, Item, open_items
 from receivables.periods import USUAL, Basis, Periods
+from receivables.seeing import Scope
 from storage.session import TenantSession, tenant_of
 
 MAX_CREDITORS: Final = 10_000
@@ -117,7 +118,7 @@ async def detail(session: TenantSession, asked: Question, *, after: After | None
     wanted = Wanted(basis=asked.basis, periods=asked.periods, credits=asked.credits, merged=merged)
     found = await cells(session, scope, wanted)
     held = await held_by(session, scope, at_, GroupBy.DEBTOR, ())
-    page = await items(session, scope, after=after, limit=limit)
+    page = await open_items(session, scope, after=after, limit=limit)
     parts = await held_of(session, scope, at_, [item.instalment_id for item in page])
     card = (await debtor_cards(session, [root_id]))[root_id]
     return Detail(
@@ -126,9 +127,31 @@ async def detail(session: TenantSession, asked: Question, *, after: After | None
         name=card.name,
         totals=_figures(asked, found.totals, held, None),
         items=[
-            (item, shown(item, parts.get(item.instalment_id, Held()), basis=asked.basis, periods=asked.periods))
+            (item, _item(item, parts.get(item.instalment_id, Held()), basis=asked.basis, periods=asked.periods))
             for item in page
         ],
+    )
+
+
+def _item(item: Item, held: Held, *, basis: Basis, periods: Periods) -> AgedItem:
+    """An item as the world sees it."""
+    counted = item.due_on if basis is Basis.DUE_DATE else item.issued_on
+    place = periods.place_of(None if counted is None else (item.as_of - counted).days)
+    return AgedItem(
+        invoice_id=ids.encode("inv", item.invoice_id),
+        instalment_id=ids.encode("ins", item.instalment_id),
+        creditor_id=ids.encode("crd", item.creditor_id),
+        number=item.number,
+        place=item.place,
+        issued_on=item.issued_on,
+        due_on=item.due_on,
+        days_late=0 if item.due_on is None else max((item.as_of - item.due_on).days, 0),
+        period=periods.described()[place].code if place >= 0 else None,
+        currency=item.currency,
+        amount_minor=item.amount_minor,
+        open_minor=item.open_minor,
+        disputed_minor=held.disputed_minor,
+        promised_minor=held.promised_minor,
     )
 
 

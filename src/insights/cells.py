@@ -1,4 +1,3 @@
-# ruff: noqa: S608 - put together of constants
 """The sums behind every aged figure, in one statement over the ledger's entries and allocations.
 
 An instalment's open amount is the sum of its entries less that of its allocations, of those effective and known by
@@ -9,9 +8,8 @@ that came in advance): until that day it settles nothing, so an instalment never
 """
 
 from collections.abc import Mapping
-from datetime import date, datetime
 from functools import lru_cache
-from typing import Any, Final, Literal
+from typing import Final, Literal
 from uuid import UUID
 
 from msgspec import Struct
@@ -20,20 +18,10 @@ from sqlalchemy import TextClause, text
 from insights.figures import Cell
 from insights.views import Credits, GroupBy
 from receivables.periods import Basis, Periods
+from receivables.seeing import Scope, bound, filled, narrowed, seen
 from storage.session import TenantSession, tenant_of
 
 Key = UUID | str
-
-
-class Scope(Struct, frozen=True, kw_only=True):
-    """Which part of the ledger is looked at, as of which day and as known at which instant."""
-
-    as_of: date
-    known_at: datetime
-    days: Mapping[UUID, date] = {}  # the day of creditors for whom it is another one
-    creditor_id: UUID | None = None
-    debtor_ids: tuple[UUID, ...] | None = None  # one debtor, with everybody merged into it
-    currency: str | None = None
 
 
 class Wanted(Struct, frozen=True, kw_only=True):
@@ -88,20 +76,6 @@ async def cells(session: TenantSession, scope: Scope, wanted: Wanted) -> Cells:
     return found
 
 
-def bound(scope: Scope, tenant_id: UUID) -> dict[str, Any]:  # Any: parameters of every type
-    """The parameters that `VISIBLE` parts of statements ask for."""
-    values: dict[str, Any] = {"tenant_id": tenant_id, "as_of": scope.as_of, "known_at": scope.known_at}  # Any: as above
-    if scope.days:
-        values |= {"elsewhere": list(scope.days), "days": list(scope.days.values()), "last": max(scope.days.values())}
-    if scope.creditor_id is not None:
-        values["creditor_id"] = scope.creditor_id
-    if scope.debtor_ids is not None:
-        values["debtors"] = list(scope.debtor_ids)
-    if scope.currency is not None:
-        values["only_currency"] = scope.currency
-    return values
-
-
 _FIRST: Final[Mapping[GroupBy, Key]] = {
     GroupBy.DEBTOR: UUID(int=0), GroupBy.CREDITOR: UUID(int=0), GroupBy.CURRENCY: "",
 }  # fmt: skip
@@ -146,52 +120,11 @@ def _statement(shape: _Shape) -> TextClause:
     return text(filled(_CELLS, parts))
 
 
-def filled(statement: str, parts: Mapping[str, str]) -> str:
-    """Put parts of a statement, constants of this module all of them, where their names stand."""
-    for name, part in parts.items():
-        statement = statement.replace(f"<{name}>", part)
-    return statement
-
-
-def narrowed(by_creditor: bool, by_debtor: bool, by_currency: bool) -> str:  # noqa: FBT001 - three parts of one text
-    """The conditions on entries for a scope that has these filters."""
-    return "".join((
-        " and e.creditor_id = :creditor_id" if by_creditor else "",
-        " and e.debtor_id = any(cast(:debtors as uuid[]))" if by_debtor else "",
-        " and e.currency = :only_currency" if by_currency else "",
-    ))  # fmt: skip
-
-
-def seen(*, days: Literal["one", "several"]) -> dict[str, str]:
-    """Which entries and allocations count: effective by the creditor's day and known by the instant."""
-    return _SEEN[days]
-
-
-_DAY: Final = "cast(:as_of as date)"
-_CREDITORS_DAY: Final = """coalesce((cast(:days as date[]))[array_position(cast(:elsewhere as uuid[]), <of>)],
-  cast(:as_of as date))"""
-_SEEN: Final[Mapping[str, dict[str, str]]] = {
-    "one": {
-        "day": _DAY,
-        "entry seen": "e.effective_on <= cast(:as_of as date) and e.known_at <= :known_at",
-        "allocation seen": "a.effective_on <= cast(:as_of as date) and a.known_at <= :known_at",
-    },
-    "several": {
-        "day": _CREDITORS_DAY.replace("<of>", "e.creditor_id"),
-        "entry seen": f"e.effective_on <= {_CREDITORS_DAY.replace('<of>', 'e.creditor_id')}"
-        " and e.known_at <= :known_at",
-        # Whose day it is matters only for the few allocations of the days that are today somewhere and not elsewhere.
-        "allocation seen": f"""a.effective_on <= cast(:last as date) and a.known_at <= :known_at
-  and (a.effective_on < cast(:as_of as date) or a.effective_on <= (
-    select {_CREDITORS_DAY.replace("<of>", "v.creditor_id")} from app.invoice v
-    where v.tenant_id = :tenant_id and v.id = a.invoice_id))""",
-    },
-}
 _COUNTED: Final[Mapping[Basis, str]] = {Basis.DUE_DATE: "e.due_on", Basis.INVOICE_DATE: "e.effective_on"}
 # By the due date it is what the periods after the first hold.
 _LATE: Final[Mapping[Basis, str]] = {
     Basis.DUE_DATE: "cast(case when p.place > 0 then sum(p.open_minor) else 0 end as bigint)",
-    Basis.INVOICE_DATE: "cast(coalesce(sum(p.open_minor) filter (where p.late), 0) as bigint)",
+    Basis.INVOICE_DATE: "cast(coalesce(sum(p.open_minor) filter (where p.late and p.place >= -1), 0) as bigint)",
 }
 # What one row stands for. Netting looks at each debtor's account with each creditor, so it sums by both first.
 _KEYS: Final[Mapping[GroupBy, str]] = {GroupBy.CREDITOR: "p.creditor_id", GroupBy.CURRENCY: "p.currency"}
@@ -218,15 +151,15 @@ with recursive changed as (
   ) s
 ), part as (
   select e.debtor_id, e.creditor_id, e.currency,
-         case when e.instalment_id is not null then <place> when e.credit_note_id is not null then -3 else -2 end
-           as place,
-         case when e.kind = 'invoice_opened' then greatest(e.amount_minor - coalesce(s.all_minor, 0), 0) else 0 end
-           as open_minor,
+         case when e.instalment_id is not null then <place> when e.credit_note_id is not null then -3
+              when e.charge_id is not null then -4 else -2 end as place,
+         case when e.kind = 'invoice_opened' then greatest(e.amount_minor - coalesce(s.all_minor, 0), 0)
+              when e.charge_id is not null then e.amount_minor else 0 end as open_minor,
          e.due_on < <day> as late, e.amount_minor as entered_minor, s.by_credit_minor
   from app.ledger_entry e
   left join (
     select a.instalment_id, <spent> from app.allocation a
-    where a.tenant_id = :tenant_id and <allocation seen>
+    where a.tenant_id = :tenant_id and a.instalment_id is not null and <allocation seen>
     group by a.instalment_id
   ) s on s.instalment_id = e.instalment_id and e.kind = 'invoice_opened'
   where e.tenant_id = :tenant_id and <entry seen><narrowed>
@@ -242,6 +175,12 @@ with recursive changed as (
            first_on as effective_on, all_minor, by_credit_minor
     from settled where first_minor is not null
   ) e
+  union all -- charges, which are settled by allocations of their own
+  select e.debtor_id, e.creditor_id, e.currency, -4, -a.amount_minor, false, 0,
+         case when a.credit_note_id is not null then a.amount_minor end
+  from app.allocation a join app.charge e on e.tenant_id = :tenant_id and e.id = a.charge_id
+  where a.tenant_id = :tenant_id and a.charge_id is not null and <entry seen><narrowed>
+    and a.effective_on <= <day> and a.known_at <= :known_at
 )<roots>, cell as materialized (
   select <keys>, p.currency, p.place,
          cast(sum(p.open_minor) as bigint) as open_minor, <late> as late_minor,

@@ -13,9 +13,10 @@ from uuid import UUID
 from sqlalchemy import TextClause, text
 
 from casework.models import HoldReason
-from insights.cells import Key, Scope, bound, filled, narrowed, seen
+from insights.cells import Key
 from insights.figures import Held
 from insights.views import GroupBy
+from receivables.seeing import Scope, bound, filled, narrowed, seen
 from storage.session import TenantSession, tenant_of
 
 HeldBy = dict[Key | None, dict[str, Held]]  # by key, None for everything; by currency

@@ -6,7 +6,6 @@ Whatever arrives after the mark changes nothing that has left; whatever cannot b
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from typing import Final
 from uuid import UUID
@@ -34,12 +33,10 @@ from storage.encryption import KeyRing
 from storage.events import emit
 from storage.gate import Answer, Answers, Defer, Drop, Gate, Go, Held, Part
 from storage.queues import Claim, arrays_of, still_held
-from storage.session import TenantSession, tenant_of
+from storage.session import OpenTenant, TenantSession, tenant_of
 from storage.waiting import is_away, patiently
 
 log: Final = logger("messaging.sending")
-
-OpenTenant = Callable[[UUID], AbstractAsyncContextManager[TenantSession]]
 
 
 class Sender(Struct, frozen=True):
@@ -65,7 +62,7 @@ async def send(
     begun once the process is to stop.
     """
     tenant_id, counts = held[0].tenant_id, Counter[str]()
-    await sender.gate.prepare(tenant_id, [claim.id for claim in held])
+    await sender.gate.prepare(work, tenant_id, [claim.id for claim in held])
     for start in range(0, len(held), channel.at_once):
         if stopping():
             break

@@ -108,7 +108,7 @@ class Faults:
     def phone(self, pointer: str, text: str | None) -> str | None:
         """One telephone number as people write it, or nothing."""
         normal = self.optional_line(pointer, text, 40)
-        if normal is not None and not _PHONE.fullmatch(normal):
+        if normal is not None and not is_phone(normal):
             self.add(pointer, "phone", "a number such as +33 1 42 34 56 78")
         return normal
 
@@ -143,6 +143,11 @@ class Faults:
 def is_email(text: str) -> bool:
     """Whether this is one plain e-mail address."""
     return len(text) <= MAX_EMAIL and _EMAIL.fullmatch(text) is not None
+
+
+def is_phone(text: str) -> bool:
+    """Whether this is one telephone number as people write it."""
+    return _PHONE.fullmatch(text) is not None
 
 
 def is_iban(text: str) -> bool:

@@ -5,6 +5,8 @@ from datetime import date, datetime
 from typing import Final
 from uuid import UUID
 
+from msgspec import structs
+
 from kernel import ids
 from kernel.clock import day_of
 from kernel.errors import AppError
@@ -111,16 +113,19 @@ def _correct(posting: Posting, invoice_id: UUID, change: InvoiceChange) -> Outco
     except AppError as error:
         return Outcome("refused", error=error)
     _copy(row, new)
-    if posting.view(invoice_id) == before:
+    after = posting.view(invoice_id)
+    if after == before:
         return Outcome("unchanged", before)
     row.version += 1
-    after = posting.view(invoice_id)
+    after = structs.replace(after, version=row.version)
     emit(posting.session, InvoiceUpdated(after, before, posting.now))
     crossing = payment_event(before.balance_minor, after.balance_minor)
     if crossing is not None and 0 in {before.balance_minor, after.balance_minor}:  # settled or reopened by it
         row.version += 1
-        emit(posting.session, crossing(posting.view(invoice_id), after, posting.now))
-    return Outcome("updated", posting.view(invoice_id))
+        crossed = structs.replace(after, version=row.version)
+        emit(posting.session, crossing(crossed, after, posting.now))
+        return Outcome("updated", crossed)
+    return Outcome("updated", after)
 
 
 def _lay(posting: Posting, row: Invoice, draft: NewInvoice) -> None:

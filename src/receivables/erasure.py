@@ -18,6 +18,7 @@ from receivables.changes import expect
 from receivables.errors import DebtorOwes
 from receivables.events import ContactArchived, PersonErased
 from receivables.identifiers import DEBTORS
+from receivables.ledger import WriteOff
 from receivables.locks import lock_debtors
 from receivables.merges import groups_of
 from receivables.models import Contact, Debtor, DebtorKind, Receipt
@@ -88,6 +89,11 @@ async def forget(session: TenantSession, subjects: Sequence[UUID], now: datetime
         update(Receipt)
         .where(Receipt.tenant_id == tenant_of(session), Receipt.debtor_id.in_(persons))
         .values(reference=None)
+    )
+    await session.execute(
+        update(WriteOff)
+        .where(WriteOff.tenant_id == tenant_of(session), WriteOff.debtor_id.in_(persons))
+        .values(note=None)
     )
     await _forget_contacts(session, gone, now)
     for view in await access.debtor_views(session, rows):

@@ -46,6 +46,8 @@ _FORMS: Final = {
     }.items()
     for form in forms.split()
 }  # fmt: skip
+# Forms that nobody leaves out who has them: where only one of two names bears one, they are two.
+_TELLING: Final = frozenset({"sci", "snc", "scop", "sel", "farm", "gie", "association", "ag", "plc"})
 _NOISE: Final = frozenset(
     "societe ste ets etablissements etablissement cie co company et and und the la le les".split()
 )
@@ -154,11 +156,17 @@ def _names(one: Card, other: Card) -> list[Reason | None]:
     found: list[Reason | None] = [Reason("name", likeness, points)]
     if mine.numbers != theirs.numbers:
         found.append(Reason("number_in_name", 0, OTHER_NUMBER))
-    if mine.forms and theirs.forms and not mine.forms & theirs.forms:
+    if _are_other_forms(mine.forms, theirs.forms):
         found.append(Reason("legal_form", 0, OTHER_FORM))
     if one.kind is not other.kind:
         found.append(Reason("kind", 0, OTHER_KIND))
     return found
+
+
+def _are_other_forms(mine: frozenset[str], theirs: frozenset[str]) -> bool:
+    if mine & _TELLING != theirs & _TELLING:
+        return True
+    return bool(mine and theirs and not mine & theirs)
 
 
 def _places(one: Card, other: Card) -> list[Reason | None]:

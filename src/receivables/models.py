@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import Final
 from uuid import UUID
 
-from sqlalchemy import ARRAY, Boolean, CheckConstraint, Date, Index, LargeBinary, Numeric, Text, Uuid, text
+from sqlalchemy import ARRAY, Boolean, CheckConstraint, Date, Index, Numeric, Text, Uuid, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from storage.base import Base, TenantRow, TextEnum, belongs_to, money, one_of
@@ -102,18 +102,6 @@ class Creditor(TenantRow, Base):
     logo_id: Mapped[UUID | None]  # a blob
 
 
-class CreditorIdentifier(Base):
-    """A legal id of a creditor (siren, siret, vat, or an ISO 6523 scheme): how its documents are recognised."""
-
-    __tablename__ = "creditor_identifier"
-    __table_args__ = (belongs_to("creditor"),)
-
-    tenant_id: Mapped[UUID] = mapped_column(primary_key=True)
-    scheme: Mapped[str] = mapped_column(Text, primary_key=True)
-    value: Mapped[str] = mapped_column(Text, primary_key=True)
-    creditor_id: Mapped[UUID]
-
-
 class Debtor(TenantRow, Base):
     """Who owes."""
 
@@ -153,18 +141,6 @@ class Debtor(TenantRow, Base):
     group_version: Mapped[int] = mapped_column(default=0, server_default=text("0"))  # grows as members come and go
 
 
-class DebtorIdentifier(Base):
-    """A legal id by which debtors are matched across sources."""
-
-    __tablename__ = "debtor_identifier"
-    __table_args__ = (belongs_to("debtor"), Index("ix_debtor_identifier_debtor", "tenant_id", "debtor_id"))
-
-    tenant_id: Mapped[UUID] = mapped_column(primary_key=True)
-    scheme: Mapped[str] = mapped_column(Text, primary_key=True)
-    value: Mapped[str] = mapped_column(Text, primary_key=True)
-    debtor_id: Mapped[UUID]
-
-
 class Contact(TenantRow, Base):
     """A person or mailbox of a debtor that messages go to."""
 
@@ -189,20 +165,6 @@ class Contact(TenantRow, Base):
     position: Mapped[int] = mapped_column(default=0, server_default=text("0"))  # the lowest is written to first
     is_primary: Mapped[bool] = mapped_column(Boolean, default=False, server_default=text("false"))  # before all
     archived_at: Mapped[datetime | None]
-
-
-class SourceLink(Base):
-    """What an object is called in a source; many names may lead to one object."""
-
-    __tablename__ = "source_link"
-    __table_args__ = (Index("ix_source_link_object", "tenant_id", "object_id"),)
-
-    tenant_id: Mapped[UUID] = mapped_column(primary_key=True)
-    source: Mapped[str] = mapped_column(Text, primary_key=True)
-    kind: Mapped[str] = mapped_column(Text, primary_key=True)
-    external_id: Mapped[str] = mapped_column(Text, primary_key=True)
-    object_id: Mapped[UUID]
-    content_hash: Mapped[bytes | None] = mapped_column(LargeBinary)  # unchanged content changes nothing
 
 
 class Invoice(TenantRow, Base):

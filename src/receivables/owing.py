@@ -20,6 +20,8 @@ select exists (select from app.instalment i where i.tenant_id = :tenant_id and i
                and i.debtor_id = any(cast(:ids as uuid[])))
     or exists (select from app.receipt r where r.tenant_id = :tenant_id and r.unapplied_minor > 0
                and r.debtor_id = any(cast(:ids as uuid[])))
+    or exists (select from app.charge c where c.tenant_id = :tenant_id and c.balance_minor > 0
+               and c.debtor_id = any(cast(:ids as uuid[])))
     or exists (select from app.credit_note n where n.tenant_id = :tenant_id and n.remaining_minor > 0
                and n.debtor_id = any(cast(:ids as uuid[])))
 """)

@@ -1,10 +1,10 @@
-"""Tables around creditors and debtors: bank accounts, addresses, labels, and who may be whom."""
+"""Tables around creditors and debtors: names and ids, bank accounts, addresses, labels, and who may be whom."""
 
 from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
-from sqlalchemy import Boolean, Index, Text, text
+from sqlalchemy import Boolean, Index, LargeBinary, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from storage.base import Base, TenantRow, TextEnum, belongs_to, one_of
@@ -133,3 +133,41 @@ class MatchingRule(Base):
     version: Mapped[int]
     link_score: Mapped[int]
     suggest_score: Mapped[int]
+
+
+class CreditorIdentifier(Base):
+    """A legal id of a creditor (siren, siret, vat, or an ISO 6523 scheme): how its documents are recognised."""
+
+    __tablename__ = "creditor_identifier"
+    __table_args__ = (belongs_to("creditor"),)
+
+    tenant_id: Mapped[UUID] = mapped_column(primary_key=True)
+    scheme: Mapped[str] = mapped_column(Text, primary_key=True)
+    value: Mapped[str] = mapped_column(Text, primary_key=True)
+    creditor_id: Mapped[UUID]
+
+
+class DebtorIdentifier(Base):
+    """A legal id by which debtors are matched across sources."""
+
+    __tablename__ = "debtor_identifier"
+    __table_args__ = (belongs_to("debtor"), Index("ix_debtor_identifier_debtor", "tenant_id", "debtor_id"))
+
+    tenant_id: Mapped[UUID] = mapped_column(primary_key=True)
+    scheme: Mapped[str] = mapped_column(Text, primary_key=True)
+    value: Mapped[str] = mapped_column(Text, primary_key=True)
+    debtor_id: Mapped[UUID]
+
+
+class SourceLink(Base):
+    """What an object is called in a source; many names may lead to one object."""
+
+    __tablename__ = "source_link"
+    __table_args__ = (Index("ix_source_link_object", "tenant_id", "object_id"),)
+
+    tenant_id: Mapped[UUID] = mapped_column(primary_key=True)
+    source: Mapped[str] = mapped_column(Text, primary_key=True)
+    kind: Mapped[str] = mapped_column(Text, primary_key=True)
+    external_id: Mapped[str] = mapped_column(Text, primary_key=True)
+    object_id: Mapped[UUID]
+    content_hash: Mapped[bytes | None] = mapped_column(LargeBinary)  # unchanged content changes nothing

@@ -54,14 +54,17 @@ class Posting:
     writes the allocations and the ledger's entries and tells of each changed object once.
     """
 
-    def __init__(self, session: TenantSession, now: datetime) -> None:
+    def __init__(self, session: TenantSession, now: datetime, *, changes: bool = True) -> None:
+        """With `changes=False` it is only for looking: what was before is not kept."""
         self.session = session
         self.now = now
+        self._changes = changes
         self.invoices: dict[UUID, Invoice] = {}
         self.instalments: dict[UUID, Instalment] = {}
         self.charges: dict[UUID, Charge] = {}
         self.made: list[Allocation] = []
         self.entries: list[Entry] = []
+        self.given_up: list[WriteOff] = []  # written with the rest: what they name may not be there before
         self._lines: dict[UUID, list[Instalment]] = {}
         self._before: dict[UUID, InvoiceView] = {}
         self._charged: dict[UUID, ChargeView] = {}
@@ -101,7 +104,8 @@ class Posting:
         self.invoices |= found
         for invoice_id, row in found.items():
             self.instalments |= {line.id: line for line in self._lines[invoice_id]}
-            self._before[invoice_id] = InvoiceView.of(row, self._lines[invoice_id])
+            if self._changes:
+                self._before[invoice_id] = InvoiceView.of(row, self._lines[invoice_id])
 
     async def _load_charges(self, wanted: set[UUID]) -> None:
         missing = wanted - self.charges.keys()
@@ -221,12 +225,14 @@ class Posting:
 
     async def write(self) -> None:
         """Write the allocations and the ledger's entries; what they name is in the database by now."""
+        self.session.add_all(self.given_up)
         await self.session.flush()
         await ledger.write(self.session, self.entries)
         rows = [[getattr(row, name) for name in _COLUMNS] for row in self.made]
         await insert_rows(self.session, Allocation, _COLUMNS, rows)
         self.entries.clear()
         self.made.clear()
+        self.given_up.clear()
 
     def tell(self) -> None:
         """One event for each changed object: the sources, the allocations, the debts whose balance moved."""

@@ -6,7 +6,7 @@ from typing import Any, Final, TypeVar
 from uuid import UUID
 
 from msgspec import Struct
-from sqlalchemy import ColumnElement, Date, Select, Text, cast, exists, func, literal, select
+from sqlalchemy import ColumnElement, Date, Select, Text, any_, cast, exists, func, literal, select
 from sqlalchemy.orm import InstrumentedAttribute
 
 from kernel.text import fold
@@ -21,7 +21,6 @@ from receivables.models import (
     CreditNote,
     Creditor,
     Debtor,
-    DebtorIdentifier,
     DocumentState,
     Instalment,
     Invoice,
@@ -29,7 +28,7 @@ from receivables.models import (
     ReceiptState,
     Reversal,
 )
-from receivables.party_models import ContactRole, DebtorLabel, DebtorMatch, MatchState
+from receivables.party_models import ContactRole, DebtorIdentifier, DebtorLabel, DebtorMatch, MatchState
 from receivables.party_views import DebtorMatchView
 from receivables.views import (
     AllocationView,
@@ -210,7 +209,7 @@ async def contacts(
     if debtor_id is not None:
         statement = statement.where(Contact.debtor_id.in_(await group_of(session, debtor_id)))
     if role is not None:
-        statement = statement.where(func.string_to_array(Contact.roles, " ").contains([role.value]))
+        statement = statement.where(literal(role.value) == any_(func.string_to_array(Contact.roles, " ")))
     if archived is not None:
         statement = statement.where(Contact.archived_at.is_not(None) == archived)
     return [
@@ -258,6 +257,16 @@ async def invoices(
     rows = list(await session.scalars(newest(statement, Invoice.id, after=after, limit=limit)))
     lines = await access.instalments(session, [row.id for row in rows])
     return [InvoiceView.of(row, lines[row.id]) for row in rows]
+
+
+async def invoices_by_id(session: TenantSession, invoice_ids: Iterable[UUID]) -> dict[str, InvoiceView]:
+    """These invoices as they are now, by their ids as the world writes them."""
+    wanted = list(invoice_ids)
+    statement = select(Invoice).where(Invoice.tenant_id == tenant_of(session), Invoice.id.in_(wanted))
+    rows = list(await session.scalars(statement))  # bounded: by the ids asked for
+    lines = await access.instalments(session, [row.id for row in rows])
+    views = [InvoiceView.of(row, lines[row.id]) for row in rows]
+    return {view.id: view for view in views}
 
 
 def _overdue(now: datetime) -> ColumnElement[bool]:

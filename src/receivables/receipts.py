@@ -226,7 +226,7 @@ async def _take_back(posting: Posting, receipt: Receipt, amount_minor: int, day:
         taken.append(latest)
         short_minor -= latest.amount_minor
     await undo_all(posting, receipt, taken, day)
-    if short_minor < 0:
+    if taken and short_minor < 0:
         kept = taken[-1]
         target_id = kept.instalment_id or kept.charge_id or kept.id
         posting.settle(receipt, target_id, -short_minor, max(day, kept.effective_on), rule=kept.rule)

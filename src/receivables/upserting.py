@@ -131,7 +131,7 @@ async def _correct(
     """Correct known invoices: look first, and lock and look again only where something differs."""
     if not seen:
         return {}
-    looked = Posting(session, now)
+    looked = Posting(session, now, changes=False)
     await looked.load(invoice_ids=[invoice_id for invoice_id, _ in seen.values()])
     roots = await _roots(session, looked, seen)
     outcomes: dict[int, Outcome[InvoiceView]] = {}

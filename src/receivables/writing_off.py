@@ -45,7 +45,7 @@ def give_up(
         effective_on=day,
         known_at=posting.now,
     )
-    posting.session.add(row)
+    posting.given_up.append(row)
     posting.entries.append(_entry(posting, row, EntryKind.WRITTEN_OFF, -row.amount_minor, day))
     for line, amount_minor in given:
         posting.settle(row, line.id, amount_minor, day)

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from storage.session import TenantSession
+from storage.session import OpenTenant, TenantSession
 
 
 class Part(Struct, frozen=True):
@@ -57,7 +57,7 @@ Answers = Mapping[UUID, Mapping[UUID, Answer]]  # message → part → answer
 class Gate(Protocol):
     """What stands before everything that reaches a person."""
 
-    async def prepare(self, tenant_id: UUID, held: Sequence[UUID]) -> None:
+    async def prepare(self, work: OpenTenant, tenant_id: UUID, held: Sequence[UUID]) -> None:
         """Refresh from the source what is about to be decided, within a budget, outside any transaction."""
         ...
 

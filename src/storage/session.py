@@ -5,6 +5,8 @@
 the definer functions that resolve a credential or a slug; `OperatorSession` everything, as `relance_admin`, audited.
 """
 
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from typing import Final, TypeVar, cast
 from uuid import UUID
 
@@ -87,3 +89,6 @@ def memory(session: TenantSession, kind: type[T]) -> T:
     if found is None:
         found = info[kind] = kind()
     return cast("T", found)
+
+
+OpenTenant = Callable[[UUID], AbstractAsyncContextManager[TenantSession]]  # opens a unit of work in a tenant

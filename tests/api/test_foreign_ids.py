@@ -22,11 +22,17 @@ from casework.tasks import open_task
 from dunning import policies
 from dunning.rules import default_body
 from kernel import ids
+from receivables.creditors import set_logo, update_creditor
+from receivables.debtors import create_debtor
+from receivables.drafts import CreditorChange, NewDebtor
+from receivables.merging import merge
 from runtime.egress import HttpSettings
+from storage.blobs import PostgresBlobs
 from storage.clocks import now_of
 from storage.database import Database
 from support.api import make_key, number_events
 from support.file_imports import invoices
+from support.pictures import make_png
 from support.stories import CAUSE, advance, bill, make_cast, open_engine, pay, rows
 from tenants import clocks
 from webhooks import endpoints
@@ -36,13 +42,15 @@ KINDS = {
     "creditor": "crd", "debtor": "dbt", "contact": "ctc", "invoice": "inv", "instalment": "ins", "credit_note": "crn",
     "receipt": "rcp", "allocation": "alc", "hold": "hld", "handling": "hnd", "task": "tsk", "policy": "pol",
     "course": "crs", "message": "msg", "endpoint": "whe", "delivery": "dlv", "event": "evt", "job": "job",
-    "key": "key", "upload": "upl", "mapping": "imm", "import": "imp", "object": "inv", "subject": "inv",
+    "upload": "upl", "mapping": "imm", "import": "imp", "key": "key", "object": "inv", "subject": "inv", "into": "dbt", "parent": "dbt", "match": "dmt", "conflict": "cfl",
+    "bank_account": "bac",
 }  # fmt: skip
 TABLES = {
     "crd": "creditor", "dbt": "debtor", "ctc": "contact", "inv": "invoice", "ins": "instalment", "rcp": "receipt",
     "alc": "allocation", "hld": "hold", "hnd": "handling", "tsk": "task", "pol": "policy", "crs": "course",
     "msg": "message", "whe": "endpoint", "evt": "event", "job": "job", "key": "api_key",
     "upl": "upload", "imm": "import_mapping", "imp": "import_run",
+    "dmt": "debtor_match", "bac": "bank_account",
 }  # fmt: skip
 
 
@@ -64,6 +72,11 @@ async def furnish(database: Database, tenant_id: UUID) -> dict[str, str]:
     async with database.tenant(tenant_id, CAUSE) as session:
         now = await now_of(session)
         await policies.create(session, "other", default_body(), now)
+        iban = "FR7630006000011234567890189"
+        await update_creditor(session, cast.creditor_id, CreditorChange(iban=iban), now)
+        await set_logo(session, PostgresBlobs(database.keys), cast.creditor_id, make_png(2, 2), now)
+        for phone in ("01 42 00 00 01", "0142000001"):
+            twin = await create_debtor(session, NewDebtor(name="Jumeau SARL", phone=phone, country="FR"), now)
         await open_task(session, kind="invoice_look", subject_id=invoice_id, title="Look", now=now)
         new = NewWebhookEndpoint(url="https://hooks.example.com/x", types=("*",))
         await endpoints.create(session, new, now, ring=database.keys, http=HttpSettings())
@@ -72,6 +85,7 @@ async def furnish(database: Database, tenant_id: UUID) -> dict[str, str]:
     async with database.tenant(tenant_id, CAUSE) as session:
         now = await now_of(session)
         await set_hold(session, NewHold(invoice_id=invoice_id), now)
+        await merge(session, cast.debtor_id, ids.decode("dbt", twin.id), now)
         await set_handling(session, HandlingTarget(invoice_id=invoice_id), HandlingKind.OUTSOURCED, now)
         await clocks.advance(session, now + timedelta(days=1))
         upload = await uploads.keep(session, database.keys, io.BytesIO(invoices(2).encode()), now)

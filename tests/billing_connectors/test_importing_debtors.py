@@ -39,7 +39,7 @@ def test_a_legal_id_decides_whatever_the_name_and_the_code() -> None:
 def test_ids_of_two_debtors_are_a_question() -> None:
     directory = Directory([known(ONE, SIREN), known(TWO, Identifier("vat", "BE0123456789"))])
     both = (SIREN, Identifier("vat", "BE0123456789"))
-    assert matched(directory, identifiers=both) == Match(reason="debtor_ambiguous")
+    assert matched(directory, identifiers=both).reason == "debtor_ambiguous"
     merged = Directory([known(ONE, SIREN), Known(TWO, ONE, "marchal", "FR", {both[1]}, set())])
     assert matched(merged, identifiers=both) == Match(ONE)
 
@@ -53,9 +53,9 @@ def test_an_account_code_is_followed_until_the_ids_contradict() -> None:
 def test_the_known_document_says_who_its_debtor_is() -> None:
     directory = Directory([known(ONE, SIREN)])
     assert matched(directory, ONE, name="written otherwise") == Match(ONE)
-    assert matched(directory, ONE, identifiers=(OTHER_SIREN,)) == Match(reason="conflicting_debtor")
+    assert matched(directory, ONE, identifiers=(OTHER_SIREN,)).reason == "conflicting_debtor"
     other = Directory([known(ONE), known(TWO, SIREN)])
-    assert matched(other, ONE, identifiers=(SIREN,)) == Match(reason="conflicting_debtor")
+    assert matched(other, ONE, identifiers=(SIREN,)).reason == "conflicting_debtor"
 
 
 def test_a_name_decides_where_it_can_mean_one_debtor() -> None:
@@ -63,7 +63,7 @@ def test_a_name_decides_where_it_can_mean_one_debtor() -> None:
     assert matched(Directory([known(ONE, SIREN)]), country="BE") == Match()
     assert matched(Directory([known(ONE, SIREN)]), identifiers=(OTHER_SIREN,)) == Match()
     two = Directory([known(ONE, SIREN), known(TWO, OTHER_SIREN)])
-    assert matched(two) == Match(reason="debtor_ambiguous")
+    assert matched(two).reason == "debtor_ambiguous"
     assert matched(two, code="c/A") == Match(warning="debtor_ambiguous")
 
 

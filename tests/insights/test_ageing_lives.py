@@ -14,9 +14,12 @@ from insights.views import AgedFigures, AgedRow, Credits, GroupBy
 from kernel import ids
 from kernel.errors import AppError
 from receivables import allocations, corrections, credit_notes, receipts
-from receivables.drafts import InvoiceChange, Line, NewReversal
+from receivables.charges import book_charge, waive_charge
+from receivables.drafts import InvoiceChange, Line, NewCharge, NewReversal, NewWriteOff
+from receivables.ledger import Charge, ChargeKind, WriteOff, WriteOffReason
 from receivables.models import CreditNote, Debtor, Invoice, Receipt, VoidReason
 from receivables.periods import Basis, explicit, regular
+from receivables.write_offs import reverse_write_off, write_off
 from storage.database import Database
 from storage.session import TenantSession
 from support.ageing import Account, Plain
@@ -31,6 +34,7 @@ from support.receivables import (
 )
 from support.tenants import NOW, make_tenant
 
+WAIVE: Final = "goodwill"
 BEGINNING: Final = date(2026, 1, 1)
 
 
@@ -48,7 +52,7 @@ class Step(NamedTuple):
 
 VERBS: Final = (
     "open", "open", "open", "receive", "receive", "credit", "allocate", "unallocate", "reverse", "void", "void_credit",
-    "correct", "merge",
+    "correct", "merge", "charge", "charge", "waive", "write_off", "restore",
 )  # fmt: skip
 STEPS: Final = st.lists(
     st.builds(
@@ -160,6 +164,26 @@ class Life:
         change = InvoiceChange(total_minor=sum(step.amounts), instalments=lines)
         await corrections.update_invoice(self.session, await self.pick(Invoice, step), change, self.now)
 
+    async def charge(self, step: Step, parties: Parties, currency: str) -> None:
+        new = NewCharge(
+            creditor_id=parties.creditor_id, debtor_id=parties.debtor_id, currency=currency, kind=ChargeKind.FEE,
+            amount_minor=step.amounts[0], effective_on=BEGINNING + timedelta(days=step.day),
+        )  # fmt: skip
+        await book_charge(self.session, new, self.now)
+
+    async def waive(self, step: Step, parties: Parties, currency: str) -> None:
+        await waive_charge(self.session, await self.pick(Charge, step), WAIVE, self.now)
+
+    async def write_off(self, step: Step, parties: Parties, currency: str) -> None:
+        new = NewWriteOff(
+            invoice_id=await self.pick(Invoice, step), reason=WriteOffReason.BAD_DEBT,
+            amount_minor=None if step.auto else step.amounts[0],
+        )  # fmt: skip
+        await write_off(self.session, new, self.now)
+
+    async def restore(self, step: Step, parties: Parties, currency: str) -> None:
+        await reverse_write_off(self.session, await self.pick(WriteOff, step), self.now)
+
     async def merge(self, step: Step, parties: Parties, currency: str) -> None:
         """The second debtor into the first; whoever is merged already stays where it is."""
         second, first = self.parties[1][0].debtor_id, self.parties[0][0].debtor_id
@@ -182,8 +206,8 @@ def plain(row: AgedFigures) -> dict[str, object]:
     return {
         name: getattr(row, name)
         for name in (
-            "periods_minor", "undated_minor", "open_minor", "overdue_minor", "unapplied_minor", "credit_minor",
-            "balance_minor",
+            "periods_minor", "undated_minor", "open_minor", "overdue_minor", "charges_minor", "unapplied_minor",
+            "credit_minor", "balance_minor",
         )
     }  # fmt: skip
 

@@ -102,6 +102,7 @@ DEFINERS = {  # what each answers with: nothing that its caller did not have to 
     "app.find_api_key(uuid)": "TABLE(tenant_id uuid, hash bytea, scopes text, api_version text,"
     " expires_at timestamp with time zone, revoked_at timestamp with time zone, last_used_on date)",
     "app.find_tenant(text)": "TABLE(tenant_id uuid, account_id uuid, kind text)",
+    "app.find_inbox(uuid)": "TABLE(tenant_id uuid, senders text)",
     "app.find_account(text)": "uuid",
     "app.create_account(uuid,text,text)": "uuid",
     "app.register_tenant(text,uuid,text,text)": "uuid",

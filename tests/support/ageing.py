@@ -66,7 +66,7 @@ class Plain:
                 by_instalment[row["instalment_id"]].append(row)
         settled: dict[UUID, int] = defaultdict(int)
         for row in self.seen(self.allocations, as_of, known_at):
-            settled[row["instalment_id"]] += row["amount_minor"]
+            settled[row["instalment_id"] or row["charge_id"]] += row["amount_minor"]
         found: list[Line] = []
         for instalment_id, rows in by_instalment.items():
             latest = sorted(rows, key=lambda row: (row["known_at"], row["id"]))
@@ -91,20 +91,33 @@ class Plain:
             found[self.account(row)] += row["amount_minor"]
         return found
 
+    def charges(self, as_of: date, known_at: datetime) -> dict[Account, int]:
+        """What of each account's charges was open."""
+        entered = [row for row in self.seen(self.entries, as_of, known_at) if row["charge_id"] is not None]
+        accounts = {row["charge_id"]: self.account(row) for row in entered}
+        found: dict[Account, int] = defaultdict(int)
+        for row in entered:
+            found[self.account(row)] += row["amount_minor"]
+        for row in self.seen(self.allocations, as_of, known_at):
+            if row["charge_id"] in accounts:
+                found[accounts[row["charge_id"]]] -= row["amount_minor"]
+        return found
+
     def credit(self, as_of: date, known_at: datetime) -> dict[Account, int]:
         """What credit notes of each account have left, those counted that settle what is there."""
         there = {
-            row["instalment_id"]: self.account(row)
+            row["instalment_id"] or row["charge_id"]: self.account(row)
             for row in self.seen(self.entries, as_of, known_at)
-            if row["instalment_id"] is not None
+            if row["instalment_id"] is not None or row["charge_id"] is not None
         }
         found: dict[Account, int] = defaultdict(int)
         for row in self.seen(self.entries, as_of, known_at):
             if row["credit_note_id"] is not None:
                 found[self.account(row)] -= row["amount_minor"]
         for row in self.seen(self.allocations, as_of, known_at):
-            if row["credit_note_id"] is not None and row["instalment_id"] in there:
-                found[there[row["instalment_id"]]] -= row["amount_minor"]
+            target = row["instalment_id"] or row["charge_id"]
+            if row["credit_note_id"] is not None and target in there:
+                found[there[target]] -= row["amount_minor"]
         return found
 
     def aged(
@@ -118,7 +131,7 @@ class Plain:
         key: Callable[[Account], object],
     ) -> dict[object, dict[str, dict[str, Any]]]:
         """Figures by key and currency, as the report gives them."""
-        lines = self.lines(as_of, known_at)
+        lines, charges = self.lines(as_of, known_at), self.charges(as_of, known_at)
         balances, credit = self.balances(as_of, known_at), self.credit(as_of, known_at)
         found: dict[object, dict[str, dict[str, Any]]] = defaultdict(dict)
         for account in {*balances, *(line.account for line in lines)}:
@@ -128,7 +141,7 @@ class Plain:
                 day = line.due_on if basis is Basis.DUE_DATE else line.issued_on
                 columns[periods.place_of(None if day is None else (as_of - day).days)] += line.open_minor
             open_minor = sum(columns)
-            left = open_minor - balances[account]  # credits of all kinds
+            left = open_minor + charges[account] - balances[account]  # credits of all kinds
             credit_minor = credit[account]
             unapplied_minor = left - credit_minor
             if netting is not Credits.SEPARATE:
@@ -146,6 +159,7 @@ class Plain:
                 "overdue_minor": sum(
                     each.open_minor for each in own if each.due_on is not None and each.due_on < as_of
                 ),
+                "charges_minor": charges[account],
                 "unapplied_minor": unapplied_minor,
                 "credit_minor": credit_minor,
                 "balance_minor": balances[account],
@@ -153,10 +167,14 @@ class Plain:
             before = found[key(account)].get(account.currency)
             found[key(account)][account.currency] = figures if before is None else add(before, figures)
         return {
-            each: {currency: row for currency, row in rows.items() if row["open_minor"] or row["balance_minor"]}
+            each: {currency: row for currency, row in rows.items() if shown(row)}
             for each, rows in found.items()
-            if any(row["open_minor"] or row["balance_minor"] for row in rows.values())
+            if any(map(shown, rows.values()))
         }
+
+
+def shown(row: dict[str, Any]) -> bool:
+    return bool(row["open_minor"] or row["charges_minor"] or row["balance_minor"])
 
 
 def root(debtor_id: UUID, merged: Mapping[UUID, UUID | None]) -> UUID:

@@ -49,6 +49,7 @@ PUMP_RIGHTS: Final[Rights] = {
 }
 DIRECTORY_RIGHTS: Final[Rights] = {
     "api_key": {"select": ("*",)},
+    "inbox": {"select": ("*",)},
     "account": {"select": ("*",), "insert": ("*",)},
     "tenant_slug": {"select": ("*",), "insert": ("*",)},
     "platform_switch": {"select": ("*",), "update": ("*",)},
@@ -76,7 +77,10 @@ def _foreign_policies() -> dict[str, str]:
         f"app.{table}.{DISPATCHER}": "a queue: its columns are granted one by one" for table in DISPATCHER_RIGHTS
     }
     allowed |= {f"app.{table}.{PUMP}": "webhooks of all tenants in one batch" for table in PUMP_RIGHTS}
-    return allowed | {f"app.api_key.{DIRECTORY}": "a key is looked up before its tenant is known"}
+    return allowed | {
+        f"app.api_key.{DIRECTORY}": "a key is looked up before its tenant is known",
+        f"app.inbox.{DIRECTORY}": "so is an import address",
+    }
 
 
 def _rights(role: str, rights: Rights) -> dict[str, str]:

@@ -7,14 +7,14 @@ from uuid import UUID
 
 from storage.gate import Answers, Go, Held
 from storage.registry import Registry
-from storage.session import TenantSession
+from storage.session import OpenTenant, TenantSession
 
 
 class OpenGate:
     """A gate that permits every part and remembers nothing."""
 
-    async def prepare(self, tenant_id: UUID, held: Sequence[UUID]) -> None:
-        del tenant_id, held
+    async def prepare(self, work: OpenTenant, tenant_id: UUID, held: Sequence[UUID]) -> None:
+        del work, tenant_id, held
 
     async def permit(self, session: TenantSession, held: Sequence[Held], now: datetime) -> Answers:
         del session, now

@@ -17,15 +17,15 @@ from api.files import CSV, Language, file_of, wants
 from api.pages import Page
 from api.problems import problems
 from api.routes import needs
-from api.v1.filters import CreditorFilter, CurrencyFilter, DebtorFilter
+from api.v1.filters import AsKnownAt, CreditorFilter, CurrencyFilter, DebtorFilter, instant
 from insights import sheets
 from insights.ageing import Conversion, Question, Row, detail, report
-from insights.items import After, Item
 from insights.views import AgedDebtor, AgedItem, AgedReport, AgedSummary, Credits, GroupBy
 from kernel import ids
 from kernel.cursors import CursorInvalid
 from kernel.errors import Fault, Invalid
 from receivables.errors import DebtorNotFound
+from receivables.open_items import After, Item
 from receivables.periods import MAX_DAYS, MAX_PERIODS, Basis, Periods, explicit, regular
 from storage.session import TenantSession
 
@@ -36,10 +36,6 @@ _RATE: Final = re.compile(r"([A-Z]{3}):([0-9]{1,6}(?:\.[0-9]{1,6})?)")
 AsOf = Annotated[
     date | None,
     QueryParameter(name="as_of", description="At the end of which day; without one today, where each creditor is."),
-]
-AsKnownAt = Annotated[
-    datetime | None,
-    QueryParameter(name="as_known_at", description="With what had been recorded by this instant; else everything."),
 ]
 BasisChoice = Annotated[Basis, QueryParameter(name="basis", description="From which day amounts are aged.")]
 CreditsChoice = Annotated[
@@ -134,7 +130,7 @@ class AgedReceivables(Controller):
         asked = Question(
             now=_seen_at(page, now),
             as_of=as_of,
-            as_known_at=_instant(as_known_at),
+            as_known_at=instant(as_known_at),
             basis=basis,
             periods=_periods(basis, length_days, count, bounds),
             credits=credits_,
@@ -183,7 +179,7 @@ class AgedReceivables(Controller):
         asked = Question(
             now=now,
             as_of=as_of,
-            as_known_at=_instant(as_known_at),
+            as_known_at=instant(as_known_at),
             basis=basis,
             periods=_periods(basis, length_days, count, bounds),
             credits=credits_,
@@ -225,7 +221,7 @@ class AgedReceivables(Controller):
         asked = Question(
             now=_seen_at(page, now),
             as_of=as_of,
-            as_known_at=_instant(as_known_at),
+            as_known_at=instant(as_known_at),
             basis=basis,
             periods=_periods(basis, length_days, count, bounds),
             credits=credits_,
@@ -307,12 +303,6 @@ def _conversion(convert_to: str | None, rates: str | None, rates_on: date | None
     if len(found) > MAX_RATES:
         raise _invalid("rates", f"at most {MAX_RATES} rates")
     return Conversion(currency=convert_to, rates=found, rates_on=rates_on)
-
-
-def _instant(value: datetime | None) -> datetime | None:
-    if value is not None and value.tzinfo is None:
-        raise _invalid("as_known_at", "an instant with its offset: 2026-03-31T18:00:00Z")
-    return value
 
 
 def _invalid(parameter: str, message: str) -> Invalid:

@@ -78,7 +78,7 @@ class BankAccounts(Controller):
     tags = ["Creditors"]
 
     @post(
-        "/bank-accounts",
+        "/bank_accounts",
         operation_id="addBankAccount",
         opt=needs("creditors:write"),
         responses=problems(CreditorNotFound, BankAccountTaken),
@@ -97,7 +97,7 @@ class BankAccounts(Controller):
         return await creditors.add_bank_account(session, wanted, new, now)
 
     @get(
-        "/bank-accounts/{bank_account_id:str}",
+        "/bank_accounts/{bank_account_id:str}",
         operation_id="getBankAccount",
         opt=needs("creditors:read"),
         responses=problems(CreditorNotFound, BankAccountNotFound),
@@ -110,7 +110,7 @@ class BankAccounts(Controller):
         return BankAccountView.of(await account(session, row.id, ids.decode("bac", bank_account_id)))
 
     @patch(
-        "/bank-accounts/{bank_account_id:str}",
+        "/bank_accounts/{bank_account_id:str}",
         operation_id="updateBankAccount",
         opt=needs("creditors:write"),
         responses=problems(CreditorNotFound, BankAccountNotFound, BankAccountArchived, PreconditionFailed),
@@ -136,7 +136,7 @@ class BankAccounts(Controller):
         )
 
     @post(
-        "/bank-accounts/{bank_account_id:str}/archive",
+        "/bank_accounts/{bank_account_id:str}/archive",
         operation_id="archiveBankAccount",
         status_code=200,
         opt=needs("creditors:write"),

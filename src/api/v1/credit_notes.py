@@ -16,6 +16,7 @@ from api.v1.drafting import sent
 from api.v1.filters import CreditorFilter, DebtorFilter, ExternalIdFilter, IssuedFrom, IssuedTo, NumberFilter
 from api.v1.invoices import Number, Voiding
 from api.v1.shares import ALLOCATING, AllocationIn, Shares, UnallocationIn, shares_of
+from billing_connectors import references
 from kernel import ids
 from kernel.cursors import CursorInvalid
 from kernel.errors import PreconditionFailed
@@ -83,7 +84,7 @@ class CreditNotes(Controller):
     async def create(
         self, session: NamedDependency[TenantSession], now: NamedDependency[datetime], data: JSONBody[CreditNoteIn]
     ) -> CreditNoteView:
-        """Record a credit note."""
+        """Record a credit note. The invoice that it names may still be to come: it is settled when it is opened."""
         before = data.preceding
         fields = sent(
             data,
@@ -92,7 +93,12 @@ class CreditNotes(Controller):
             preceding=None if before is None else Preceding(number=before.number, issued_on=before.issued_on),
             allocations=shares_of(data.allocations),
         )
-        return await create_credit_note(session, NewCreditNote(**fields), now)
+        view = await create_credit_note(session, NewCreditNote(**fields), now)
+        if before is None or view.remaining_minor == 0:
+            return view
+        note_id = ids.decode("crn", view.id)
+        await references.expect_and_settle(session, note_id, before.number, before.issued_on, now)
+        return CreditNoteView.of(await access.credit_note(session, note_id))
 
     @get(operation_id="listCreditNotes", opt=needs("credit_notes:read"), responses=problems(CursorInvalid))
     async def index(

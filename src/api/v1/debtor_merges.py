@@ -15,7 +15,7 @@ from api.routes import needs
 from api.v1.filters import DebtorFilter
 from kernel import ids
 from kernel.cursors import CursorInvalid
-from kernel.errors import PreconditionFailed
+from kernel.errors import Fault, Invalid, PreconditionFailed
 from receivables import matches, merging, queries, suggestions
 from receivables.erasure import erase_debtor
 from receivables.errors import (
@@ -82,13 +82,14 @@ class DebtorMerges(Controller):
         self,
         session: NamedDependency[TenantSession],
         debtor_id: FromPath[str],
-        into: Annotated[str, QueryParameter(name="into", pattern=ID, description="Into whom.")],
+        into: Annotated[str | None, QueryParameter(name="into", pattern=ID, description="Into whom: required.")] = None,
     ) -> MergePreview:
         """Show what would be seen under another debtor; nothing is changed."""
-        into_id = id_filter(into, "into", "dbt")
+        wanted, into_id = ids.decode("dbt", debtor_id), id_filter(into, "into", "dbt")
         if into_id is None:
-            raise DebtorNotFound
-        return await merging.preview_merge(session, ids.decode("dbt", debtor_id), into_id)
+            fault = Fault(pointer="/query/into", code="required", message="name the debtor to merge into")
+            raise Invalid(errors=[fault])
+        return await merging.preview_merge(session, wanted, into_id)
 
     @post(
         "/{debtor_id:str}/merge",
@@ -176,7 +177,7 @@ class DebtorMerges(Controller):
 class DebtorMatches(Controller):
     """Pairs of debtors who may be one, with what speaks for it in points of 100."""
 
-    path = "/v1/debtor-matches"
+    path = "/v1/debtor_matches"
     tags = ["Debtors"]
 
     @get(operation_id="listDebtorMatches", opt=needs("debtors:read"), responses=problems(CursorInvalid))
@@ -251,7 +252,7 @@ class DebtorMatches(Controller):
 class DebtorMatching(Controller):
     """How sure a likeness must be."""
 
-    path = "/v1/debtor-matching"
+    path = "/v1/debtor_matching"
     tags = ["Debtors"]
 
     @get(operation_id="getDebtorMatching", opt=needs("debtors:read"), responses=problems())

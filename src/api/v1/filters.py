@@ -1,11 +1,12 @@
 """Query parameters that several lists share."""
 
-from datetime import date
+from datetime import date, datetime
 from typing import Annotated
 
 from litestar.params import QueryParameter
 
 from api.fields import ID
+from kernel.errors import Fault, Invalid
 
 DebtorFilter = Annotated[str | None, QueryParameter(name="debtor", pattern=ID, description="Only of this debtor.")]
 CreditorFilter = Annotated[
@@ -29,3 +30,15 @@ DueFrom = Annotated[date | None, QueryParameter(name="due_on[gte]")]
 DueTo = Annotated[date | None, QueryParameter(name="due_on[lte]")]
 EffectiveFrom = Annotated[date | None, QueryParameter(name="effective_on[gte]")]
 EffectiveTo = Annotated[date | None, QueryParameter(name="effective_on[lte]")]
+AsKnownAt = Annotated[
+    datetime | None,
+    QueryParameter(name="as_known_at", description="With what had been recorded by this instant; else everything."),
+]
+
+
+def instant(value: datetime | None) -> datetime | None:
+    """A parameter that is an instant; raises Invalid for a local time, which is none."""
+    if value is not None and value.tzinfo is None:
+        message = "an instant with its offset: 2026-03-31T18:00:00Z"
+        raise Invalid(errors=[Fault(pointer="/query/as_known_at", code="invalid_value", message=message)])
+    return value

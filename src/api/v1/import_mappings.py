@@ -41,7 +41,7 @@ class ImportMappingPatch(Struct, kw_only=True, forbid_unknown_fields=True):
 class ImportMappings(Controller):
     """An import takes a copy of the mapping that it names: changing one changes no import."""
 
-    path = "/v1/import-mappings"
+    path = "/v1/import_mappings"
     tags = ["Imports"]
 
     @post(

@@ -1,5 +1,6 @@
 """Invoices: what a creditor has billed. A wrong amount or date is corrected, a mistake voided, nothing deleted."""
 
+from collections.abc import Mapping
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Annotated, Literal
@@ -27,6 +28,7 @@ from api.v1.filters import (
     IssuedTo,
     NumberFilter,
 )
+from billing_connectors import references
 from kernel import ids
 from kernel.cursors import CursorInvalid
 from kernel.errors import PreconditionFailed
@@ -178,8 +180,11 @@ class Invoices(Controller):
     async def create(
         self, session: NamedDependency[TenantSession], now: NamedDependency[datetime], data: JSONBody[InvoiceIn]
     ) -> InvoiceView:
-        """Open an invoice. Its number is taken once per creditor and year."""
-        return await open_invoice(session, _new(data), now)
+        """Open an invoice; its number is taken once per creditor and year. A credit note may wait for it already."""
+        view = await open_invoice(session, _new(data), now)
+        invoice_id = ids.decode("inv", view.id)
+        found = await references.settle_objects(session, [invoice_id], now)
+        return await access.invoice_view(session, invoice_id) if found else view
 
     @post(
         "/batch",
@@ -200,7 +205,10 @@ class Invoices(Controller):
         outcomes = await put(
             session, [_new(item, f"invoices/{place}/") for place, item in enumerate(data.invoices)], now
         )
-        return BatchOut(data=[_item(outcome, settings) for outcome in outcomes])
+        opened = [ids.decode("inv", each.view.id) for each in outcomes if each.view and each.status == "created"]
+        found = await references.settle_objects(session, opened, now)
+        fresh = await queries.invoices_by_id(session, opened) if found else {}
+        return BatchOut(data=[_item(outcome, settings, fresh) for outcome in outcomes])
 
     @get(operation_id="listInvoices", opt=needs("invoices:read"), responses=problems(CursorInvalid))
     async def index(
@@ -347,8 +355,9 @@ def _rate(rate: ExchangeRateIn | None) -> ExchangeRate | None:
     return None if rate is None else ExchangeRate(currency=rate.currency, rate=Decimal(rate.rate), on=rate.on)
 
 
-def _item(outcome: Outcome[InvoiceView], settings: ApiSettings) -> BatchItem:
+def _item(outcome: Outcome[InvoiceView], settings: ApiSettings, fresh: Mapping[str, InvoiceView]) -> BatchItem:
     if outcome.error is not None:
         problem = problem_of(outcome.error, settings.public_url)
         return BatchItem(status=outcome.error.status, invoice=None, problem=problem)
-    return BatchItem(status=201 if outcome.status == "created" else 200, invoice=outcome.view, problem=None)
+    view = outcome.view and fresh.get(outcome.view.id, outcome.view)
+    return BatchItem(status=201 if outcome.status == "created" else 200, invoice=view, problem=None)

@@ -11,6 +11,7 @@ from api.v1.api_keys import ApiKeys
 from api.v1.balances import DebtorLedger, InvoiceLedger, LedgerEntries
 from api.v1.bank_accounts import BankAccounts
 from api.v1.charges import Charges
+from api.v1.conflicts import Conflicts
 from api.v1.contacts import Contacts
 from api.v1.credit_notes import CreditNotes
 from api.v1.creditors import Creditors
@@ -23,12 +24,14 @@ from api.v1.handlings import Handlings
 from api.v1.holds import Holds
 from api.v1.import_mappings import ImportMappings
 from api.v1.imports import Imports
+from api.v1.intakes import DocumentsIn, Inboxes, Intakes
 from api.v1.invoices import Invoices
 from api.v1.jobs import Jobs
 from api.v1.messages import Mails, Messages, OptOuts
 from api.v1.policies import Policies
 from api.v1.pushing import Pushing
 from api.v1.receipts import Receipts
+from api.v1.statements import Statements
 from api.v1.tasks import Tasks
 from api.v1.tenant import TenantController
 from api.v1.test_clocks import Clocks
@@ -49,6 +52,9 @@ RESOURCES: Final[list[type[Controller]]] = [
     DebtorMatches,
     DebtorMatching,
     Contacts,
+    DocumentsIn,
+    Inboxes,
+    Intakes,
     Invoices,
     CreditNotes,
     Receipts,
@@ -63,9 +69,11 @@ RESOURCES: Final[list[type[Controller]]] = [
     DebtorLedger,
     LedgerEntries,
     AgedReceivables,
+    Statements,
     Holds,
     Handlings,
     Tasks,
+    Conflicts,
     Policies,
     InvoiceDunning,
     Courses,

@@ -24,8 +24,8 @@ def main() -> None:
 
     asked = json.load(sys.stdin.buffer)
     made = typst.compile(
-        TEMPLATE.read_bytes(),
-        root=Path(asked["folder"]),
+        TEMPLATE,
+        root=TEMPLATE.parent,
         ignore_system_fonts=True,  # the same on every machine
         sys_inputs={"data": json.dumps(asked["data"])},
         pdf_standards=["a-2a"],

@@ -1,4 +1,4 @@
-"""What one debtor owed, instalment by instalment, the oldest first: the detail behind an aged row."""
+"""What one debtor owed, instalment by instalment, the earliest due first: on any day, as known at any instant."""
 
 from collections.abc import Mapping
 from datetime import date
@@ -9,11 +9,7 @@ from uuid import UUID
 from msgspec import Struct
 from sqlalchemy import TextClause, text
 
-from insights.cells import Scope, bound, filled, narrowed, seen
-from insights.figures import Held
-from insights.views import AgedItem
-from kernel import ids
-from receivables.periods import Basis, Periods
+from receivables.seeing import Scope, bound, filled, narrowed, seen
 from storage.session import TenantSession, tenant_of
 
 LAST: Final = date.max  # where what has no due date stands
@@ -47,34 +43,12 @@ class Item(Struct, frozen=True, kw_only=True):
         return After(self.due_on or LAST, self.instalment_id)
 
 
-async def items(session: TenantSession, scope: Scope, *, after: After | None, limit: int) -> list[Item]:
+async def open_items(session: TenantSession, scope: Scope, *, after: After | None, limit: int) -> list[Item]:
     """The open instalments of the scope's debtor after a position."""
     start = after or After(date.min, UUID(int=0))
     values = bound(scope, tenant_of(session)) | {"due": start.due_on, "id": start.instalment_id, "rows": limit}
     by = bool(scope.days), scope.creditor_id is not None, scope.currency is not None
     return [Item(**row._mapping) for row in await session.execute(_statement(by), values)]  # noqa: SLF001 - its public name
-
-
-def shown(item: Item, held: Held, *, basis: Basis, periods: Periods) -> AgedItem:
-    """An item as the world sees it."""
-    counted = item.due_on if basis is Basis.DUE_DATE else item.issued_on
-    place = periods.place_of(None if counted is None else (item.as_of - counted).days)
-    return AgedItem(
-        invoice_id=ids.encode("inv", item.invoice_id),
-        instalment_id=ids.encode("ins", item.instalment_id),
-        creditor_id=ids.encode("crd", item.creditor_id),
-        number=item.number,
-        place=item.place,
-        issued_on=item.issued_on,
-        due_on=item.due_on,
-        days_late=0 if item.due_on is None else max((item.as_of - item.due_on).days, 0),
-        period=periods.described()[place].code if place >= 0 else None,
-        currency=item.currency,
-        amount_minor=item.amount_minor,
-        open_minor=item.open_minor,
-        disputed_minor=held.disputed_minor,
-        promised_minor=held.promised_minor,
-    )
 
 
 @lru_cache(maxsize=16)
