@@ -1,6 +1,6 @@
 """Query parameters that several lists share."""
 
-from datetime import date, datetime
+from datetime import MAXYEAR, MINYEAR, UTC, date, datetime
 from typing import Annotated
 
 from litestar.params import QueryParameter
@@ -51,8 +51,10 @@ AsKnownAt = Annotated[
 
 
 def instant(value: datetime | None) -> datetime | None:
-    """A parameter that is an instant; raises Invalid for a local time, which is none."""
-    if value is not None and value.tzinfo is None:
+    """A parameter that is an instant, in UTC; raises Invalid for a local time and for no time of ours."""
+    if value is None:
+        return None
+    if value.tzinfo is None or value.year in {MINYEAR, MAXYEAR}:  # there an offset may lead out of all calendars
         message = "an instant with its offset: 2026-03-31T18:00:00Z"
         raise Invalid(errors=[Fault(pointer="/query/as_known_at", code="invalid_value", message=message)])
-    return value
+    return value.astimezone(UTC)
