@@ -1,5 +1,6 @@
 """Every operation of the document, with another tenant's ids in path, query and body: as if they had never existed."""
 
+import io
 import re
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
@@ -10,6 +11,10 @@ import pytest
 from httpx import AsyncClient, Response
 from msgspec import Struct
 
+from billing_connectors.csv_files.mapping import built_in
+from billing_connectors.file_imports import asking, mappings, uploads
+from billing_connectors.file_imports.asking import NewImport
+from billing_connectors.file_imports.models import ImportKind
 from billing_connectors.intakes.inboxes import open_inbox
 from casework.handlings import HandlingTarget, set_handling
 from casework.holds import NewHold, set_hold
@@ -27,6 +32,7 @@ from storage.blobs import PostgresBlobs
 from storage.clocks import now_of
 from storage.database import Database
 from support.api import make_key, number_events
+from support.file_imports import invoices
 from support.pictures import make_png
 from support.stories import CAUSE, advance, bill, make_cast, open_engine, pay, rows
 from tenants import clocks
@@ -37,14 +43,15 @@ KINDS = {
     "creditor": "crd", "debtor": "dbt", "contact": "ctc", "invoice": "inv", "instalment": "ins", "credit_note": "crn",
     "receipt": "rcp", "allocation": "alc", "hold": "hld", "handling": "hnd", "task": "tsk", "policy": "pol",
     "course": "crs", "message": "msg", "endpoint": "whe", "delivery": "dlv", "event": "evt", "job": "job",
-    "key": "key", "object": "inv", "subject": "inv", "into": "dbt", "parent": "dbt", "match": "dmt", "conflict": "cfl",
-    "bank_account": "bac", "inbox": "inb", "intake": "itk",
+    "upload": "upl", "mapping": "imm", "import": "imp", "key": "key", "object": "inv", "subject": "inv", "into": "dbt",
+    "parent": "dbt", "match": "dmt", "conflict": "cfl", "bank_account": "bac", "inbox": "inb", "intake": "itk",
 }  # fmt: skip
 TABLES = {
     "inb": "inbox",
     "crd": "creditor", "dbt": "debtor", "ctc": "contact", "inv": "invoice", "ins": "instalment", "rcp": "receipt",
     "alc": "allocation", "hld": "hold", "hnd": "handling", "tsk": "task", "pol": "policy", "crs": "course",
     "msg": "message", "whe": "endpoint", "evt": "event", "job": "job", "key": "api_key",
+    "upl": "upload", "imm": "import_mapping", "imp": "import_run",
     "dmt": "debtor_match", "bac": "bank_account",
 }  # fmt: skip
 
@@ -84,6 +91,9 @@ async def furnish(database: Database, tenant_id: UUID) -> dict[str, str]:
         await merge(session, cast.debtor_id, ids.decode("dbt", twin.id), now)
         await set_handling(session, HandlingTarget(invoice_id=invoice_id), HandlingKind.OUTSOURCED, now)
         await clocks.advance(session, now + timedelta(days=1))
+        upload = await uploads.keep(session, database.keys, io.BytesIO(invoices(2).encode()), now)
+        await mappings.create(session, "export", ImportKind.INVOICES, built_in("generic"), now)
+        await asking.create(session, database.keys, NewImport(upload_id=ids.decode("upl", upload.id)), now)
     await number_events(database)
     found: dict[str, str] = {}
     for kind, table in TABLES.items():

@@ -217,12 +217,12 @@ def _columns(headers: Sequence[str], below: Sequence[Sequence[str]]) -> list[Col
 def _by_shape(values: Sequence[str]) -> Field | None:
     """What a column is whose content can only be one thing."""
     plain = ["".join(value.split()) for value in values]
-    shapes: tuple[tuple[Field, bool], ...] = (
-        ("buyer_email", all(email_address(value) for value in values)),
-        ("buyer_siret", all(siret.is_valid(value) for value in plain)),
-        ("buyer_siren", all(siren.is_valid(value) for value in plain)),
-    )
-    return next((found for found, fits in shapes if fits and values), None)
+    shapes: dict[Field, bool] = {
+        "buyer_email": all(email_address(value) for value in values),
+        "buyer_siret": all(siret.is_valid(value) for value in plain),
+        "buyer_siren": all(siren.is_valid(value) for value in plain),
+    }
+    return next((found for found, fits in shapes.items() if fits and values), None)
 
 
 def _samples(below: Sequence[Sequence[str]], place: int) -> list[str]:
