@@ -1,6 +1,6 @@
 """Imports of files from upload to verdicts: run, run again, tried, cancelled, repeated rows."""
 
-from typing import Any
+from collections.abc import AsyncGenerator
 
 import pytest
 
@@ -131,7 +131,7 @@ async def test_what_is_no_table_is_refused_when_it_is_sent(
 async def test_a_gigabyte_is_refused_before_it_is_read(files: Files) -> None:
     read = 0
 
-    async def body() -> Any:  # Any: an async generator of bytes
+    async def body() -> AsyncGenerator[bytes]:
         nonlocal read
         for _ in range(1024):
             read += 1
