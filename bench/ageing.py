@@ -21,13 +21,13 @@ from kernel.clock import system_now
 from storage.database import Database
 
 INVOICES: Final = 100_000
-OTHERS: Final = 100  # tenants beside it, in the same tables
+OTHERS: Final = 30  # tenants beside it, in the same tables
 BACK: Final = (0, 30, DAYS // 2, DAYS - 100)  # today and three past days
 
 
 async def run(stage: Stage, *, quick: bool) -> Result:
     """Ask for the first page; the worst of the days is compared."""
-    invoices, rounds = (20_000, 3) if quick else (INVOICES, 9)
+    invoices, rounds = (30_000, 3) if quick else (INVOICES, 9)
     name = await stage.clone()
     tenants = new_ids(1 + OTHERS)
     await make_tenants(stage, name, tenants)

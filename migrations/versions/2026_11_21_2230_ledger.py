@@ -184,6 +184,10 @@ def entries() -> None:
     )  # fmt: skip
     op.create_index("ix_ledger_entry_debtor", "ledger_entry", ["tenant_id", "debtor_id", "id"], schema="app")
     op.create_index("ix_ledger_entry_invoice", "ledger_entry", ["tenant_id", "invoice_id"], schema="app")
+    op.execute(
+        "create index ix_ledger_entry_changed on app.ledger_entry (tenant_id, invoice_id, instalment_id)"
+        " where kind in ('invoice_corrected', 'invoice_voided')"
+    )
 
 
 def allocations() -> None:
@@ -209,6 +213,11 @@ alter table app.allocation
         refers = f"foreign key (tenant_id, {parent}_id) references app.{parent} (tenant_id, id)"
         add("allocation", f"fk_allocation_{parent}_id_{parent}", refers)
         present(f"ix_allocation_{parent}", "allocation", f"{parent}_id")
+    op.execute("drop index app.ix_allocation_instalment")  # ageing sums allocations by instalment: from the index alone
+    op.execute(
+        "create index ix_allocation_instalment on app.allocation (tenant_id, instalment_id)"
+        " include (amount_minor, effective_on, known_at, credit_note_id)"
+    )
 
 
 def add(table: str, name: str, constraint: str) -> None:
@@ -330,6 +339,8 @@ def downgrade() -> None:
 
 
 BACK = (
+    "drop index app.ix_allocation_instalment",
+    "create index ix_allocation_instalment on app.allocation (tenant_id, instalment_id)",
     "alter table app.allocation drop constraint ck_allocation_one_source, drop constraint ck_allocation_one_target",
     "delete from app.allocation where write_off_id is not null or charge_id is not null",
     "alter table app.allocation drop column write_off_id, drop column charge_id, drop column rule",

@@ -41,8 +41,8 @@ def upgrade() -> None:
             for name in ("imported", "updated", "unchanged", "rejected", "quarantined")
         ),
         *_object(),
-        sa.CheckConstraint("channel in ('api', 'mail')", name="ck_intake_channel_known"),
-        sa.CheckConstraint("state in ('received', 'read', 'failed')", name="ck_intake_state_known"),
+        sa.CheckConstraint("channel in ('api', 'mail')", name=op.f("ck_intake_channel_known")),
+        sa.CheckConstraint("state in ('received', 'read', 'failed')", name=op.f("ck_intake_state_known")),
         _of("intake", "inbox"),
         _of("intake", "creditor"),
         sa.PrimaryKeyConstraint("tenant_id", "id", name="pk_intake"),

@@ -21,6 +21,7 @@ from storage.session import TenantSession, tenant_of
 
 ROUNDS: Final = 3  # another program may open the same number between our look and our write
 RETENTION: Final = "raw_document"
+EXPORT_RETENTION: Final = "raw_export"  # it holds many people at once: short
 ACCEPTED: Final = ("imported", "updated", "unchanged")
 SET_ASIDE: Final = "set_aside"  # by a person, for good
 _READING, _READ = "reading", "read"  # of a whole export: its rows have a verdict each
@@ -93,8 +94,8 @@ async def keep_origin(batch: Batch, origin: Origin, blobs: PostgresBlobs) -> Non
 
 async def _keep_bytes(session: TenantSession, origin: Origin, blobs: PostgresBlobs) -> None:
     if origin.blob_id is None:
-        kind = "export" if origin.is_export else "e_invoice"
-        ref = await blobs.put(session, content=origin.content, kind=kind, retention=RETENTION)
+        kind, retention = ("export", EXPORT_RETENTION) if origin.is_export else ("e_invoice", RETENTION)
+        ref = await blobs.put(session, content=origin.content, kind=kind, retention=retention)
         origin.blob_id = ref.id
     if origin.is_export and origin.id is None:
         origin.id = (await _remember(session, origin, [_Row("", _READING)]))[""]

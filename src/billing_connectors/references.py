@@ -4,7 +4,7 @@ An accountant sets a credit note off against the invoice that it names, and leav
 on; so only a reference in the document settles, up to what is left of both, within one debtor and one currency.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date, datetime
 from typing import Final
 from uuid import UUID
@@ -16,6 +16,7 @@ from billing_connectors import statements
 from billing_connectors.batches import Batch
 from billing_connectors.documents.canonical import Preceding
 from billing_connectors.merging import LEDGER, Statement, invoice_change, settled_of, with_reading
+from kernel import ids
 from receivables import access
 from receivables.allocations import allocate_credit_note
 from receivables.changes import named
@@ -24,6 +25,7 @@ from receivables.drafts import Share
 from receivables.locks import lock_debtors
 from receivables.merges import roots_of
 from receivables.models import Invoice
+from receivables.views import InvoiceView
 from storage.session import TenantSession, tenant_of
 
 MAX_PAIRS: Final = 5_000
@@ -78,6 +80,25 @@ async def settle_objects(session: TenantSession, object_ids: Collection[UUID], n
             await _set_off(session, pair, now)
             await session.execute(_DONE, {"tenant_id": values["tenant_id"], **_key(pair)})
     return True
+
+
+async def settle_opened(session: TenantSession, opened: Sequence[InvoiceView], now: datetime) -> bool:
+    """Set off invoices of a program's own with the credit notes that wait for them; one look where none does."""
+    values = {
+        "tenant_id": tenant_of(session),
+        "creditors": [ids.decode("crd", view.creditor_id) for view in opened],
+        "numbers": [view.number for view in opened],
+    }
+    if not opened or (await session.execute(_WAITED, values)).scalar_one_or_none() is None:
+        return False
+    return await settle_objects(session, [ids.decode("inv", view.id) for view in opened], now)
+
+
+_WAITED: Final = text("""
+select a.number from unnest(cast(:creditors as uuid[]), cast(:numbers as text[])) as u(creditor_id, number)
+join app.awaited_invoice a on a.tenant_id = :tenant_id and a.creditor_id = u.creditor_id and a.number = u.number
+limit 1
+""")
 
 
 async def expect_and_settle(

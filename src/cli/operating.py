@@ -144,16 +144,18 @@ def migrate() -> None:
 @click.command()
 @click.option("--json", "as_json", is_flag=True)
 def maintain(*, as_json: bool) -> None:
-    """Make the partitions of the months ahead; run it daily."""
+    """Make the partitions of the months ahead, and remove what is past its retention; run it daily."""
     settings = read()
     with servers(settings) as where:
         if where.urls.owner is None:
             raise SettingInvalid("RELANCE_OWNER_URL is needed: a superuser's URL")
-        made, stray = asyncio.run(make_partitions(where.urls.owner))
+        made, stray, expired = asyncio.run(make_partitions(where.urls.owner))
     if as_json:
-        click.echo(msgspec.json.encode({"made": made, "stray": stray}).decode())
+        click.echo(msgspec.json.encode({"made": made, "stray": stray, "expired": expired}).decode())
     else:
-        click.echo(f"Partitions made: {', '.join(made) or 'none was missing'}.")
+        click.echo(
+            f"Partitions made: {', '.join(made) or 'none was missing'}. Content expired: {sum(expired.values())}."
+        )
     if stray:
         click.echo(f"ALARM: rows in default partitions: {stray}. Their months were not made in time.", err=True)
         sys.exit(1)

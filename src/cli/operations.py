@@ -15,7 +15,7 @@ This page is made from the code (`relance settings`); a test holds it to it.
 | `relance serve` | answers HTTP | any number, behind a load balancer |
 | `relance worker` | works off every queue | any number, on any machine |
 | `relance migrate` | brings an external database to this version; one deploy at a time | once per deploy |
-| `relance maintain` | makes the partitions of the months ahead; exits 1 when rows went to a default partition | daily |
+| `relance maintain` | partitions ahead, retention; exits 1 when rows went to a default partition | daily |
 | `relance up` | serve and worker beside the embedded servers | on a developer's machine |
 
 Every process may be killed at any instant: leased work returns after its lease, a message whose call may have been

@@ -18,6 +18,7 @@ from storage.session import TenantSession, tenant_of
 
 PER_KEY: Final = 25  # beyond, a key tells nobody apart
 PER_CARD: Final = 20  # that share the most keys
+ENOUGH: Final = 2  # who shares one part of a name, or a mail host, and nothing else is never alike enough
 _COLUMNS: Final = ("tenant_id", "key", "debtor_id")
 
 
@@ -92,8 +93,9 @@ async def find(session: TenantSession, cards: Mapping[UUID, Card]) -> dict[UUID,
         shared: dict[UUID, int] = {}
         for key in keys:
             for debtor_id in behind.get(key, ())[:PER_KEY]:
-                shared[debtor_id] = shared.get(debtor_id, 0) + (10 if likeness.is_strong(key) else 1)
-        best = sorted((each for each in shared if each != card_id), key=lambda each: (-shared[each], each))
+                shared[debtor_id] = shared.get(debtor_id, 0) + likeness.weight_of(key)
+        near = (each for each, weight in shared.items() if weight >= ENOUGH and each != card_id)
+        best = sorted(near, key=lambda each: (-shared[each], each))
         crowded = frozenset(key for key in keys if len(behind.get(key, ())) > PER_KEY)
         found[card_id] = Found(tuple(best[:PER_CARD]), crowded)
     return found

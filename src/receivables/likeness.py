@@ -228,6 +228,11 @@ def is_strong(key: str) -> bool:
     return key.startswith(("m:", "t:"))
 
 
+def weight_of(key: str) -> int:
+    """How much sharing a key says: mail and telephone most, the whole name more than its parts."""
+    return 10 if is_strong(key) else 5 if key.startswith("n:") else 1
+
+
 @lru_cache(maxsize=20_000)
 def _name(name: str) -> _Name:
     words: list[str] = _WORD.findall(fold(name).replace(".", "").replace("'", " ").replace("\u2019", " "))

@@ -13,6 +13,7 @@ from sqlalchemy.pool import NullPool
 
 from kernel.clock import system_now
 from storage.partitions import ensure_partitions, stray_rows
+from storage.retention import expire
 from storage.roles import OWNER, ensure_roles, ensure_schema
 
 MIGRATIONS: Final = Path(__file__).resolve().parents[2] / "migrations"
@@ -61,8 +62,11 @@ def migrate_now(owner_url: str, passwords: Mapping[str, str], revision: str = "h
     asyncio.run(migrate(owner_url, passwords, revision))
 
 
-async def maintain(owner_url: str) -> tuple[list[str], dict[str, int]]:
-    """`relance maintain`: make the partitions of the months ahead; returns what was made and the stray rows."""
+async def maintain(owner_url: str) -> tuple[list[str], dict[str, int], dict[str, int]]:
+    """`relance maintain`: partitions of the months ahead, content past its time.
+
+    Answers what was made, the stray rows, and how many blobs of each retention class have gone.
+    """
     engine = create_async_engine(owner_url, poolclass=NullPool)
     try:
         async with engine.begin() as connection:
@@ -71,7 +75,7 @@ async def maintain(owner_url: str) -> tuple[list[str], dict[str, int]]:
         await engine.dispose()
 
 
-def _maintain(connection: Connection) -> tuple[list[str], dict[str, int]]:
+def _maintain(connection: Connection) -> tuple[list[str], dict[str, int], dict[str, int]]:
     connection.exec_driver_sql(f"set local role {OWNER}")
     made = ensure_partitions(connection, system_now())
-    return made, stray_rows(connection)
+    return made, stray_rows(connection), expire(connection, system_now())

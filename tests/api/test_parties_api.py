@@ -42,20 +42,20 @@ async def test_a_creditor_has_accounts_and_one_default_of_each_currency(alice: A
     path = f"/v1/creditors/{creditor['id']}"
     (first,) = creditor["bank_accounts"]
     assert (first["iban"], first["currency"], first["is_default"]) == (IBAN, "EUR", True)
-    second = await post(alice, f"{path}/bank-accounts", 201, iban=OTHER_IBAN, label="Berlin")
+    second = await post(alice, f"{path}/bank_accounts", 201, iban=OTHER_IBAN, label="Berlin")
     assert second["is_default"] is False
-    await post(alice, f"{path}/bank-accounts", 409, iban=OTHER_IBAN)
-    dollars = await post(alice, f"{path}/bank-accounts", 201, iban=OTHER_IBAN, currency="USD")
+    await post(alice, f"{path}/bank_accounts", 409, iban=OTHER_IBAN)
+    dollars = await post(alice, f"{path}/bank_accounts", 201, iban=OTHER_IBAN, currency="USD")
     assert dollars["is_default"] is True
-    answer = await alice.patch(f"{path}/bank-accounts/{second['id']}", json={"is_default": True})
+    answer = await alice.patch(f"{path}/bank_accounts/{second['id']}", json={"is_default": True})
     assert (answer.status_code, answer.json()["is_default"]) == (200, True)
     now = await read(alice, path)
     assert (now["iban"], [each["is_default"] for each in now["bank_accounts"]]) == (OTHER_IBAN, [False, True, True])
     assert (await alice.patch(path, json={"currency": "USD"})).json()["iban"] == OTHER_IBAN
     assert (await alice.patch(path, json={"currency": "GBP"})).json()["iban"] is None
-    gone = await post(alice, f"{path}/bank-accounts/{second['id']}/archive")
+    gone = await post(alice, f"{path}/bank_accounts/{second['id']}/archive")
     assert gone["archived_at"] is not None
-    assert (await alice.patch(f"{path}/bank-accounts/{second['id']}", json={"label": "x"})).status_code == 409
+    assert (await alice.patch(f"{path}/bank_accounts/{second['id']}", json={"label": "x"})).status_code == 409
     again = (await alice.patch(path, json={"currency": "EUR", "iban": IBAN})).json()
     assert (again["iban"], len(again["bank_accounts"])) == (IBAN, 2)
 
@@ -63,7 +63,7 @@ async def test_a_creditor_has_accounts_and_one_default_of_each_currency(alice: A
 @pytest.mark.parametrize("iban", ["FR7630006000011234567890188", "XX00", "FR76"])
 async def test_an_iban_that_is_none_is_refused(alice: AsyncClient, iban: str) -> None:
     creditor = await post(alice, "/v1/creditors", 201, name="Atelier")
-    await post(alice, f"/v1/creditors/{creditor['id']}/bank-accounts", 422, iban=iban.ljust(15, "0"))
+    await post(alice, f"/v1/creditors/{creditor['id']}/bank_accounts", 422, iban=iban.ljust(15, "0"))
 
 
 async def test_a_logo_is_kept_without_what_hides_in_it(alice: AsyncClient) -> None:
@@ -172,7 +172,7 @@ async def twins(alice: AsyncClient, database: Database, tenant_id: UUID) -> tupl
     two = await post(alice, "/v1/debtors", 201, name="GARAGE MOREAU", country="FR", phone="+33142345678")
     async with open_engine(database) as engine:
         await drain(engine, tenant_id)
-    (match,) = (await read(alice, "/v1/debtor-matches?state=open"))["data"]
+    (match,) = (await read(alice, "/v1/debtor_matches?state=open"))["data"]
     return one, two, match
 
 
@@ -183,36 +183,36 @@ async def test_twins_are_suggested_with_their_reasons_and_accepted(
     assert (match["debtor_id"], match["candidate_id"]) == (two["id"], one["id"])
     assert {reason["code"]: reason["points"] for reason in match["reasons"]} == {"name": 60, "phone": 15}
     assert match["score"] == 75
-    accepted = await post(alice, f"/v1/debtor-matches/{match['id']}/accept")
+    accepted = await post(alice, f"/v1/debtor_matches/{match['id']}/accept")
     assert accepted["state"] == "accepted"
     assert (await read(alice, f"/v1/debtors/{two['id']}"))["merged_into_id"] == one["id"]
-    await post(alice, f"/v1/debtor-matches/{match['id']}/reject", 409)
+    await post(alice, f"/v1/debtor_matches/{match['id']}/reject", 409)
 
 
 async def test_a_rejected_pair_is_never_suggested_again(
     alice: AsyncClient, database: Database, tenant_id: UUID
 ) -> None:
     one, two, match = await twins(alice, database, tenant_id)
-    await post(alice, f"/v1/debtor-matches/{match['id']}/reject")
+    await post(alice, f"/v1/debtor_matches/{match['id']}/reject")
     for debtor in (one, two):
         await alice.patch(f"/v1/debtors/{debtor['id']}", json={"email": "compta@moreau.example"})
     async with open_engine(database) as engine:
         await drain(engine, tenant_id)
-    (only,) = (await read(alice, f"/v1/debtor-matches?debtor={one['id']}"))["data"]
+    (only,) = (await read(alice, f"/v1/debtor_matches?debtor={one['id']}"))["data"]
     assert only["state"] == "rejected"
 
 
 async def test_thresholds_are_the_tenants(alice: AsyncClient, bob: AsyncClient) -> None:
-    assert await read(alice, "/v1/debtor-matching") == {"version": 0, "link_score": 90, "suggest_score": 60}
-    wrong = await alice.patch("/v1/debtor-matching", json={"link_score": 50, "suggest_score": 60})
+    assert await read(alice, "/v1/debtor_matching") == {"version": 0, "link_score": 90, "suggest_score": 60}
+    wrong = await alice.patch("/v1/debtor_matching", json={"link_score": 50, "suggest_score": 60})
     assert wrong.status_code == 422
-    changed = await alice.patch("/v1/debtor-matching", json={"link_score": 101, "suggest_score": 80})
+    changed = await alice.patch("/v1/debtor_matching", json={"link_score": 101, "suggest_score": 80})
     assert changed.json() == {"version": 1, "link_score": 101, "suggest_score": 80}
     stale = await alice.patch(
-        "/v1/debtor-matching", json={"link_score": 95, "suggest_score": 80}, headers={"If-Match": '"0"'}
+        "/v1/debtor_matching", json={"link_score": 95, "suggest_score": 80}, headers={"If-Match": '"0"'}
     )
     assert stale.status_code == 412
-    assert (await read(bob, "/v1/debtor-matching"))["version"] == 0
+    assert (await read(bob, "/v1/debtor_matching"))["version"] == 0
 
 
 SECRETS = ("Jeanne", "Dupont", "jeanne@dupont.example", "0142345678", "rue Haute")

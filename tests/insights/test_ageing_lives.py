@@ -1,7 +1,8 @@
 """Random lives of a ledger: on every day, as known at every instant, ageing is what plain Python makes of its rows."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import date, datetime, timedelta
+from itertools import pairwise
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
@@ -19,6 +20,8 @@ from receivables.drafts import InvoiceChange, Line, NewCharge, NewReversal, NewW
 from receivables.ledger import Charge, ChargeKind, WriteOff, WriteOffReason
 from receivables.models import CreditNote, Debtor, Invoice, Receipt, VoidReason
 from receivables.periods import Basis, explicit, regular
+from receivables.statements.reading import StatementOf, statement
+from receivables.statements.views import StatementAccount
 from receivables.write_offs import reverse_write_off, write_off
 from storage.database import Database
 from storage.session import TenantSession
@@ -252,6 +255,7 @@ async def test_every_figure_is_what_plain_python_makes_of_the_ledger(
         for step in steps:
             await life.play(step)
         model = await Plain.of(session)
+        await check_statements(session, model, [ids.decode("dbt", each.id) for each in (first, third)])
         for day, instant, basis, netting, group_by, (length_days, count) in ways:
             as_of, known_at = BEGINNING + timedelta(days=day), NOW + timedelta(hours=instant)
             periods = regular(basis, length_days=length_days, count=count)
@@ -271,6 +275,31 @@ async def test_every_figure_is_what_plain_python_makes_of_the_ledger(
                 netted = sum(row.periods_minor) + row.undated_minor
                 assert netted + row.charges_minor - row.unapplied_minor - row.credit_minor == row.balance_minor
                 assert row.not_due_minor + row.overdue_minor == row.open_minor
+
+
+async def check_statements(session: TenantSession, model: Plain, debtors: Iterable[UUID]) -> None:
+    """Each period opens with what the one before it closed; the last balance is the ledger's and what is open."""
+    now = NOW + timedelta(days=9)
+    cuts = [BEGINNING + timedelta(days=days) for days in (0, 40, 80, 140)]
+    for debtor_id in debtors:
+        closings: dict[tuple[str, str], int] = {}
+        for first, last in pairwise(cuts):
+            asked = StatementOf(debtor_id=debtor_id, now=now, from_on=first, to_on=last - timedelta(days=1))
+            accounts = (await statement(session, asked)).view.accounts
+            balances = model.balances(last - timedelta(days=1), now)
+            for account in accounts:
+                key = (account.creditor_id, account.currency)
+                whose = Account(model.roots[debtor_id], ids.decode("crd", account.creditor_id), account.currency)
+                assert account.opening_minor == closings.get(key, 0)
+                assert account.opening_minor + account.debit_minor - account.credit_minor == account.closing_minor
+                assert account.closing_minor == balances[whose]
+                assert sum(account.periods_minor) + account.undated_minor == account.open_minor
+            assert all(closing == 0 for key, closing in closings.items() if key not in keys_of(accounts))
+            closings = {(each.creditor_id, each.currency): each.closing_minor for each in accounts}
+
+
+def keys_of(accounts: Iterable[StatementAccount]) -> set[tuple[str, str]]:
+    return {(each.creditor_id, each.currency) for each in accounts}
 
 
 def test_explicit_bounds_are_periods() -> None:

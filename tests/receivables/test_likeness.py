@@ -1,6 +1,7 @@
 """How alike two debtors are: the same whichever comes first, never enough by the name alone; who is linked by it."""
 
 import random
+from collections import Counter
 from collections.abc import Sequence
 
 import pytest
@@ -8,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
 
+from receivables.candidates import ENOUGH
 from receivables.identifiers import Identifier
-from receivables.likeness import Card, Likeness, compare, keys_of, read_address
+from receivables.likeness import Card, Likeness, compare, keys_of, read_address, weight_of
 from receivables.models import DebtorKind
 from receivables.suggestions import CLEARLY, LINK_SCORE, SUGGEST_SCORE
 
@@ -187,7 +189,10 @@ def test_no_wrong_link_at_the_default_threshold_on_a_labelled_set() -> None:
             index.setdefault(key, []).append(place)
 
     def judge(card: Card) -> tuple[int | None, set[int]]:
-        near = sorted({place for key in keys_of(card) for place in index.get(key, ())})
+        shared: Counter[int] = Counter()
+        for key in keys_of(card):
+            shared.update(dict.fromkeys(index.get(key, ()), weight_of(key)))
+        near = sorted(place for place, weight in shared.items() if weight >= ENOUGH)
         near += [0, 1] if len(near) < 2 else []
         hit = linked(card, [known[place] for place in near])
         suggested = {place for place in near if compare(card, known[place]).score >= SUGGEST_SCORE}

@@ -168,7 +168,9 @@ async def test_paper_bears_the_creditors_logo_and_the_account_of_its_currency(
     alice: AsyncClient, database: Database, tenant_id: UUID, parties: Parties
 ) -> None:
     url = f"/v1/creditors/{parties.creditor.id}"
-    made = await alice.post(f"{url}/bank_accounts", json={"iban": "DE89370400440532013000", "currency": "USD"})
+    made = await alice.post(
+        f"{url}/bank-accounts", json={"iban": "DE89370400440532013000", "currency": "USD", "is_default": True}
+    )
     assert made.status_code == 201, made.text
     picture = io.BytesIO()
     Image.new("RGB", (60, 20), "navy").save(picture, "PNG")
@@ -202,6 +204,17 @@ async def test_nothing_that_anybody_is_called_is_run(alice: AsyncClient, databas
     table = (await alice.get(f"{url}?format=csv&language=en")).content.decode("utf-8-sig")
     for row in csv.reader(io.StringIO(table)):
         assert not any(cell.startswith(("=", "+", "-", "@")) for cell in row)
+
+
+async def test_letters_that_no_font_has_and_a_broken_logo_leave_paper_all_the_same(
+    database: Database, tenant_id: UUID
+) -> None:
+    async with at_work(database, tenant_id) as session:
+        parties = Parties(await make_creditor(session), await make_debtor(session, name="株式会社 🥖 شركة"))
+        await make_invoice(session, parties, "F-1", 10_00, issued_on=day(9), due_on=day(2))
+        found = await statement(session, StatementOf(debtor_id=parties.debtor_id, now=NOW))
+    for logos in ({}, {parties.creditor_id: b"no picture"}):
+        assert "F-1" in words_of(await pressing.pdf(found, "fr", logos=logos))
 
 
 async def test_a_table_ends_with_the_balance(alice: AsyncClient, parties: Parties) -> None:

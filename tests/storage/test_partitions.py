@@ -91,7 +91,7 @@ async def test_the_months_ahead_are_made_protected_and_once(database: Database) 
 
 async def test_maintain_finds_nothing_to_do_after_migrate(database: Database) -> None:
     assert database.urls.owner is not None
-    assert await maintain(database.urls.owner) == ([], {})
+    assert await maintain(database.urls.owner) == ([], {}, {})
 
 
 async def test_stray_rows_are_told_and_keep_only_their_month_from_being_made(database: Database) -> None:

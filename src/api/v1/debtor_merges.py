@@ -16,7 +16,7 @@ from api.v1.filters import DebtorFilter
 from kernel import ids
 from kernel.cursors import CursorInvalid
 from kernel.errors import Fault, Invalid, PreconditionFailed
-from receivables import matches, merging, queries, suggestions
+from receivables import access, matches, merging, queries, suggestions
 from receivables.erasure import erase_debtor
 from receivables.errors import (
     DebtorErased,
@@ -86,6 +86,7 @@ class DebtorMerges(Controller):
     ) -> MergePreview:
         """Show what would be seen under another debtor; nothing is changed."""
         wanted, into_id = ids.decode("dbt", debtor_id), id_filter(into, "into", "dbt")
+        await access.debtor(session, wanted)
         if into_id is None:
             fault = Fault(pointer="/query/into", code="required", message="name the debtor to merge into")
             raise Invalid(errors=[fault])

@@ -182,9 +182,8 @@ class Invoices(Controller):
     ) -> InvoiceView:
         """Open an invoice; its number is taken once per creditor and year. A credit note may wait for it already."""
         view = await open_invoice(session, _new(data), now)
-        invoice_id = ids.decode("inv", view.id)
-        found = await references.settle_objects(session, [invoice_id], now)
-        return await access.invoice_view(session, invoice_id) if found else view
+        found = await references.settle_opened(session, [view], now)
+        return await access.invoice_view(session, ids.decode("inv", view.id)) if found else view
 
     @post(
         "/batch",
@@ -205,9 +204,10 @@ class Invoices(Controller):
         outcomes = await put(
             session, [_new(item, f"invoices/{place}/") for place, item in enumerate(data.invoices)], now
         )
-        opened = [ids.decode("inv", each.view.id) for each in outcomes if each.view and each.status == "created"]
-        found = await references.settle_objects(session, opened, now)
-        fresh = await queries.invoices_by_id(session, opened) if found else {}
+        opened = [each.view for each in outcomes if each.view and each.status == "created"]
+        found = await references.settle_opened(session, opened, now)
+        wanted = [ids.decode("inv", view.id) for view in opened]
+        fresh = await queries.invoices_by_id(session, wanted) if found else {}
         return BatchOut(data=[_item(outcome, settings, fresh) for outcome in outcomes])
 
     @get(operation_id="listInvoices", opt=needs("invoices:read"), responses=problems(CursorInvalid))

@@ -23,15 +23,25 @@ def main() -> None:
     import typst  # noqa: PLC0415 - under the limits
 
     asked = json.load(sys.stdin.buffer)
-    made = typst.compile(
-        TEMPLATE,
-        root=TEMPLATE.parent,
-        ignore_system_fonts=True,  # the same on every machine
-        sys_inputs={"data": json.dumps(asked["data"])},
-        pdf_standards=["a-2a"],
-        timestamp=datetime.fromisoformat(asked["made_at"]).astimezone(UTC),
-    )
-    sys.stdout.buffer.write(made)
+    data = asked["data"]
+    plain = data | {"accounts": [account | {"logo": None} for account in data["accounts"]]}
+    # An archive wants each letter in a font and each picture whole: where a name or a logo denies that, paper all the
+    # same, with boxes for the letters, and at last without the logo.
+    for archival, content in (True, data), (False, data), (False, plain):
+        try:
+            made = typst.compile(
+                TEMPLATE,
+                root=TEMPLATE.parent,
+                ignore_system_fonts=True,  # the same on every machine
+                sys_inputs={"data": json.dumps(content)},
+                pdf_standards="a-2a" if archival else None,
+                timestamp=datetime.fromisoformat(asked["made_at"]).astimezone(UTC),
+            )
+        except typst.TypstError:
+            continue
+        sys.stdout.buffer.write(made)
+        return
+    sys.exit(1)
 
 
 if __name__ == "__main__":
