@@ -42,8 +42,8 @@ KINDS = {
     "creditor": "crd", "debtor": "dbt", "contact": "ctc", "invoice": "inv", "instalment": "ins", "credit_note": "crn",
     "receipt": "rcp", "allocation": "alc", "hold": "hld", "handling": "hnd", "task": "tsk", "policy": "pol",
     "course": "crs", "message": "msg", "endpoint": "whe", "delivery": "dlv", "event": "evt", "job": "job",
-    "upload": "upl", "mapping": "imm", "import": "imp", "key": "key", "object": "inv", "subject": "inv", "into": "dbt", "parent": "dbt", "match": "dmt", "conflict": "cfl",
-    "bank_account": "bac",
+    "upload": "upl", "mapping": "imm", "import": "imp", "key": "key", "object": "inv", "subject": "inv",
+    "into": "dbt", "parent": "dbt", "match": "dmt", "conflict": "cfl", "bank_account": "bac",
 }  # fmt: skip
 TABLES = {
     "crd": "creditor", "dbt": "debtor", "ctc": "contact", "inv": "invoice", "ins": "instalment", "rcp": "receipt",
