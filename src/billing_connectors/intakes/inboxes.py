@@ -130,7 +130,9 @@ def _checked(senders: Sequence[str]) -> str:
         plain = each.strip().lower().removeprefix("@")
         mailbox, at, domain = plain.rpartition("@")
         if len(plain) > MAX_SENDER or not _DOMAIN.fullmatch(domain) or (at and not _MAILBOX.fullmatch(mailbox)):
-            raise BadSender(errors=[Fault(pointer=f"/body/senders/{place}", code="sender", message="no address or domain")])
+            raise BadSender(
+                errors=[Fault(pointer=f"/body/senders/{place}", code="sender", message="no address or domain")]
+            )
         found.append(plain)
     return "\n".join(dict.fromkeys(found))
 
