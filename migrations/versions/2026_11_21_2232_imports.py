@@ -39,9 +39,6 @@ def upgrade() -> None:
         sa.Column("place", sa.BigInteger(), nullable=False),
         sa.Column("blob_id", sa.Uuid(), nullable=False),
         sa.ForeignKeyConstraint(
-            ["tenant_id", "blob_id"], ["app.blob.tenant_id", "app.blob.id"], name=op.f("fk_upload_part_blob_id_blob")
-        ),
-        sa.ForeignKeyConstraint(
             ["tenant_id", "upload_id"],
             ["app.upload.tenant_id", "app.upload.id"],
             name=op.f("fk_upload_part_upload_id_upload"),

@@ -23,10 +23,13 @@ from casework.tasks import open_task
 from dunning import policies
 from dunning.rules import default_body
 from kernel import ids
+from receivables.charges import book_charge
 from receivables.creditors import set_logo, update_creditor
 from receivables.debtors import create_debtor
-from receivables.drafts import CreditorChange, NewDebtor
+from receivables.drafts import CreditorChange, NewCharge, NewDebtor, NewWriteOff
+from receivables.ledger import ChargeKind, WriteOffReason
 from receivables.merging import merge
+from receivables.write_offs import write_off
 from runtime.egress import HttpSettings
 from storage.blobs import PostgresBlobs
 from storage.clocks import now_of
@@ -43,8 +46,9 @@ KINDS = {
     "creditor": "crd", "debtor": "dbt", "contact": "ctc", "invoice": "inv", "instalment": "ins", "credit_note": "crn",
     "receipt": "rcp", "allocation": "alc", "hold": "hld", "handling": "hnd", "task": "tsk", "policy": "pol",
     "course": "crs", "message": "msg", "endpoint": "whe", "delivery": "dlv", "event": "evt", "job": "job",
-    "upload": "upl", "mapping": "imm", "import": "imp", "key": "key", "object": "inv", "subject": "inv", "into": "dbt",
-    "parent": "dbt", "match": "dmt", "conflict": "cfl", "bank_account": "bac", "inbox": "inb", "intake": "itk",
+    "upload": "upl", "mapping": "imm", "import": "imp", "key": "key", "object": "inv", "subject": "inv",
+    "into": "dbt", "parent": "dbt", "match": "dmt", "conflict": "cfl", "charge": "chg", "write_off": "wof",
+    "bank_account": "bac", "inbox": "inb", "intake": "itk",
 }  # fmt: skip
 TABLES = {
     "inb": "inbox",
@@ -52,7 +56,7 @@ TABLES = {
     "alc": "allocation", "hld": "hold", "hnd": "handling", "tsk": "task", "pol": "policy", "crs": "course",
     "msg": "message", "whe": "endpoint", "evt": "event", "job": "job", "key": "api_key",
     "upl": "upload", "imm": "import_mapping", "imp": "import_run",
-    "dmt": "debtor_match", "bac": "bank_account",
+    "dmt": "debtor_match", "bac": "bank_account", "chg": "charge", "wof": "write_off",
 }  # fmt: skip
 
 
@@ -79,6 +83,9 @@ async def furnish(database: Database, tenant_id: UUID) -> dict[str, str]:
         await set_logo(session, PostgresBlobs(database.keys), cast.creditor_id, make_png(2, 2), now)
         for phone in ("01 42 00 00 01", "0142000001"):
             twin = await create_debtor(session, NewDebtor(name="Jumeau SARL", phone=phone, country="FR"), now)
+        await book_charge(session, NewCharge(kind=ChargeKind.FEE, amount_minor=100, invoice_id=invoice_id), now)
+        given_up = NewWriteOff(invoice_id=invoice_id, reason=WriteOffReason.GOODWILL, amount_minor=1)
+        await write_off(session, given_up, now)
         await open_task(session, kind="invoice_look", subject_id=invoice_id, title="Look", now=now)
         new = NewWebhookEndpoint(url="https://hooks.example.com/x", types=("*",))
         await endpoints.create(session, new, now, ring=database.keys, http=HttpSettings())

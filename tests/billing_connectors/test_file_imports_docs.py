@@ -2,7 +2,7 @@
 
 import json
 import re
-from typing import Any
+from typing import Any, cast
 
 from support.documents import ROOT
 from support.file_imports import Files
@@ -13,12 +13,14 @@ EXAMPLE = re.compile(r"```http\n(?P<request>.*?)```\n\n```json\n(?P<answer>.*?)`
 
 def unlike(said: Any, found: Any, at: str = "") -> list[str]:  # Any: JSON
     """Where an answer is not what the page says of it; what the page leaves out may be anything."""
-    if isinstance(said, dict):
-        return [fault for name in said for fault in unlike(said[name], (found or {}).get(name), f"{at}/{name}")]
-    if isinstance(said, list) and said and isinstance(said[0], dict):
-        if len(said) != len(found):
-            return [f"{at}: {len(found)} items"]
-        return [fault for place, each in enumerate(said) for fault in unlike(each, found[place], f"{at}/{place}")]
+    if isinstance(said, dict) and isinstance(found, dict):
+        wanted, given = cast("dict[str, Any]", said), cast("dict[str, Any]", found)  # Any: JSON
+        return [fault for name in wanted for fault in unlike(wanted[name], given.get(name), f"{at}/{name}")]
+    if isinstance(said, list) and isinstance(found, list):
+        items, others = cast("list[Any]", said), cast("list[Any]", found)  # Any: JSON
+        if len(items) != len(others):
+            return [f"{at}: {len(others)} items"]
+        return [fault for place, each in enumerate(items) for fault in unlike(each, others[place], f"{at}/{place}")]
     return [] if said == found else [f"{at}: {found!r}"]
 
 

@@ -1,9 +1,13 @@
 """Imports of files from upload to verdicts: run, run again, tried, cancelled, repeated rows."""
 
-from typing import Any
+from collections.abc import AsyncGenerator
+from datetime import UTC, datetime, timedelta
 
 import pytest
+from sqlalchemy.ext.asyncio import create_async_engine
 
+from storage.database import Urls
+from storage.retention import expire
 from support.file_imports import Files, invoices, line, table
 
 
@@ -131,7 +135,7 @@ async def test_what_is_no_table_is_refused_when_it_is_sent(
 async def test_a_gigabyte_is_refused_before_it_is_read(files: Files) -> None:
     read = 0
 
-    async def body() -> Any:  # Any: an async generator of bytes
+    async def body() -> AsyncGenerator[bytes]:
         nonlocal read
         for _ in range(1024):
             read += 1
@@ -169,4 +173,20 @@ async def test_a_removed_upload_is_unreadable_and_what_was_imported_stays(files:
     answer = await files.client.get(f"/v1/imports/{done['id']}/not_taken")
     assert "Petit" not in answer.text
     assert "bad_date" in answer.text
+    assert [row[0] for row in await files.state()] == ["F-1"]
+
+
+async def test_an_upload_whose_retention_has_ended_is_gone_and_what_was_imported_stays(
+    files: Files, database_urls: Urls
+) -> None:
+    await files.creditor()
+    done = await files.run(table(line(1)))
+    assert database_urls.owner is not None
+    engine = create_async_engine(database_urls.owner)
+    async with engine.begin() as connection:
+        gone = await connection.run_sync(expire, datetime.now(UTC) + timedelta(days=91))
+    await engine.dispose()
+    assert gone["upload"] == 1
+    again = await files.client.post("/v1/imports", json={"upload_id": done["upload_id"]})
+    assert (again.status_code, again.json()["code"]) == (409, "upload_removed")
     assert [row[0] for row in await files.state()] == ["F-1"]

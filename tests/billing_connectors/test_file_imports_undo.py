@@ -1,11 +1,13 @@
 """Undoing an import, and what a snapshot proposes to close."""
 
+from typing import Any
+
 from httpx import AsyncClient
 
 from support.file_imports import Files, line, table
 
 
-async def undone(files: Files, import_id: str) -> dict[str, object]:
+async def undone(files: Files, import_id: str) -> dict[str, Any]:  # Any: JSON
     await files.ok("post", f"/v1/imports/{import_id}/undo")
     return await files.worked(import_id)
 

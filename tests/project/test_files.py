@@ -7,8 +7,6 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 MAX_LINES = 400
 LONGER: dict[str, str] = {}  # path → why it would read worse in two
-    "src/receivables/models.py": "to be parted when the streams have met"
-}  # path → why it would read worse in two
 ATTRACTS_EVERYTHING = {"utils", "util", "common", "helper", "helpers", "manager", "managers", "service", "services"}
 FOLDERS = ("src", "tests", "checks", "bench")
 FILES = sorted(str(path.relative_to(ROOT)) for folder in FOLDERS for path in (ROOT / folder).rglob("*.py"))

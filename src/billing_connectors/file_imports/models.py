@@ -80,10 +80,10 @@ class Upload(TenantRow, Base):
 
 
 class UploadPart(Base):
-    """One piece of an upload's content."""
+    """One piece of an upload's content; the blob goes when its retention ends, and the upload stays known."""
 
     __tablename__ = "upload_part"
-    __table_args__ = (belongs_to("upload"), belongs_to("blob"))
+    __table_args__ = (belongs_to("upload"),)
 
     tenant_id: Mapped[UUID] = mapped_column(primary_key=True)
     upload_id: Mapped[UUID] = mapped_column(primary_key=True)

@@ -19,7 +19,7 @@ from billing_connectors.file_imports.models import Upload, UploadPart
 from billing_connectors.file_imports.views import UploadView
 from kernel import ids
 from kernel.text import MAX_NAME, clean
-from storage.blobs import PostgresBlobs
+from storage.blobs import BlobRow, PostgresBlobs
 from storage.bulk import insert_rows
 from storage.encryption import KeyRing, destroy_keys
 from storage.events import emit
@@ -117,9 +117,18 @@ async def remove(session: TenantSession, upload_id: UUID, now: datetime) -> Uplo
 async def usable(session: TenantSession, upload_id: UUID) -> Upload:
     """An upload whose content is there. Raises UploadNotFound, UploadRemoved."""
     row = await access.upload(session, upload_id)
-    if row.removed_at is not None:
+    last = await _last_blob(session, row)
+    if row.removed_at is not None or last is None:  # by its sender, or when its retention ended
         raise UploadRemoved
     return row
+
+
+async def _last_blob(session: TenantSession, row: Upload) -> UUID | None:
+    """The blob with which an upload ends, while it is kept."""
+    statement = _part(session, row.id, row.parts).join(
+        BlobRow, (BlobRow.tenant_id == UploadPart.tenant_id) & (BlobRow.id == UploadPart.blob_id)
+    )
+    return (await session.execute(statement)).scalar_one_or_none()
 
 
 async def beginning(session: TenantSession, ring: KeyRing, upload: Upload, *, pieces: int) -> list[bytes]:
