@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
 from msgspec import Struct
@@ -11,7 +11,6 @@ from sqlalchemy.exc import DBAPIError
 from billing_connectors.batches import Item
 from billing_connectors.csv_files.mapping import CsvMapping
 from billing_connectors.documents.canonical import Document, Refusal
-from billing_connectors.documents.confined import ConfinedReader
 from billing_connectors.documents.report import Verdict, judged, refused
 from billing_connectors.sellers import Creditors, seller_of
 from billing_connectors.terms import Agreed, with_terms
@@ -19,6 +18,9 @@ from receivables.errors import IdentifierTaken
 from storage.blobs import PostgresBlobs
 from storage.encryption import KeyRing
 from storage.session import TenantSession
+
+if TYPE_CHECKING:  # a worker's start waits for no reader of documents
+    from billing_connectors.documents.confined import ConfinedReader
 
 TRIES: Final = 3  # of a transaction that met another: a deadlock, or a debtor who got the same legal id meanwhile
 _MET_ANOTHER: Final = frozenset({"40001", "40P01"})
@@ -38,7 +40,7 @@ class Desk(Struct, frozen=True, kw_only=True):
     open: Callable[[], AbstractAsyncContextManager[TenantSession]]
     keys: KeyRing
     blobs: PostgresBlobs
-    reader: ConfinedReader
+    reader: "ConfinedReader"
     mapping: CsvMapping
     creditor_id: UUID | None = None
     agreed: Agreed = Agreed()  # said for these documents, before what their creditor states

@@ -13,7 +13,6 @@ from msgspec import Struct
 from billing_connectors.csv_files.mapping import find_mapping
 from billing_connectors.desks import Desk
 from billing_connectors.documents.canonical import Kind
-from billing_connectors.documents.confined import ConfinedReader
 from billing_connectors.sources.applying import apply_one
 from billing_connectors.sources.freshness import Stale, stale
 from billing_connectors.sources.ports import Connector, SourceAway
@@ -42,6 +41,8 @@ async def refresh(
     budget: Budget | None = None,
 ) -> int:
     """Read again those of the invoices that are stale; answers how many were."""
+    from billing_connectors.documents.confined import ConfinedReader  # noqa: PLC0415 - a worker's start waits for no reader
+
     limits = budget or Budget()
     async with work(tenant_id) as session:
         waiting = [
