@@ -8,8 +8,11 @@ import click
 import msgspec
 from msgspec.structs import replace
 
+from billing_connectors.documents.canonical import Rejected
 from billing_connectors.documents.confined import ConfinedReader
+from billing_connectors.fec.balances import Balance, balances
 from billing_connectors.importing import Judged, desk_of, import_all
+from billing_connectors.sellers import load_creditors
 from billing_connectors.terms import Agreed
 from cli.people import CAUSE, run
 from cli.rows import import_rows
@@ -97,3 +100,36 @@ def _say(one: Judged, *, as_json: bool) -> None:
     why = ": ".join(text for text in (verdict.reason, one.detail) if text)
     noted = f" ({', '.join(verdict.warnings)})" if verdict.warnings else ""
     click.echo("  ".join(text for text in (where, verdict.status, what, why) if text) + noted)
+
+
+@import_.command("balance")
+@click.argument("path", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--tenant", "tenant_slug", required=True, help="The tenant's slug.")
+@click.option("--creditor", help="The creditor's id (crd_…); the only one where it is not given.")
+@click.option("--json", "as_json", is_flag=True, help="Answer one JSON object a line.")
+def balance(*, path: Path, tenant_slug: str, creditor: str | None, as_json: bool) -> None:
+    """Compare what accounting entries (FEC) say that each account owes with what it owes here."""
+    wanted = ids.decode("crd", creditor) if creditor is not None else None
+    content = path.read_bytes()
+
+    async def work(database: Database) -> list[Balance]:
+        async with database.directory() as directory:
+            found = await find_tenant(directory, tenant_slug)
+        async with database.tenant(found.tenant_id, CAUSE) as session:
+            ours = (await load_creditors(session, wanted)).ours
+            if len(ours) != 1:
+                raise click.UsageError("there are several creditors: add --creditor")
+            return await balances(session, content, path.name, ours[0].id)
+
+    try:
+        lines = run(work)
+    except Rejected as rejected:
+        raise click.ClickException(str(rejected)) from rejected
+    for line in lines:
+        if as_json:
+            click.echo(msgspec.json.encode(line))
+        elif line.difference_minor:
+            click.echo(f"{line.code}  {line.name}  books {line.books_minor}  here {line.ours_minor}")
+    if not as_json:
+        wrong = sum(1 for line in lines if line.difference_minor)
+        click.echo(f"{len(lines)} accounts, {wrong} differ" if wrong else f"{len(lines)} accounts, all equal")

@@ -44,8 +44,11 @@ async def flush(session: TenantSession, refusals: Mapping[str, type[AppError]]) 
     try:
         await session.flush()
     except IntegrityError as error:
-        index: str | None = getattr(getattr(error.orig, "__cause__", None), "constraint_name", None)
-        refusal = refusals.get(index or "")
-        if refusal is None:
-            raise
-        raise refusal from error
+        raise refusal_of(error, refusals) from error
+
+
+def refusal_of(error: IntegrityError, refusals: Mapping[str, type[AppError]]) -> Exception:
+    """The failure that a unique key stands for, by the index's name; the error itself where it stands for none."""
+    index: str | None = getattr(getattr(error.orig, "__cause__", None), "constraint_name", None)
+    refusal = refusals.get(index or "")
+    return error if refusal is None else refusal()

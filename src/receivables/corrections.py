@@ -6,13 +6,14 @@ from typing import Final
 from uuid import UUID
 
 from msgspec import structs
+from sqlalchemy.exc import IntegrityError
 
 from kernel import ids
 from kernel.clock import day_of
 from kernel.errors import AppError
 from receivables import access
 from receivables.allocations import active_of_invoice, sources_of, undo_all
-from receivables.changes import copy_to, draft_of, expect, flush, named
+from receivables.changes import copy_to, draft_of, expect, flush, named, refusal_of
 from receivables.drafts import InvoiceChange, Line, NewInvoice
 from receivables.errors import AmountBelowAllocated, ExternalIdTaken, InvoiceNotOpen
 from receivables.events import InvoiceUpdated, InvoiceVoided
@@ -25,6 +26,7 @@ from receivables.rules import revised
 from receivables.taxes import ExchangeRate, taxes_read, taxes_written
 from receivables.views import InvoiceView
 from receivables.writing_off import end_write_off
+from storage.bulk import update_rows
 from storage.events import emit
 from storage.session import TenantSession
 
@@ -33,6 +35,11 @@ _COLUMNS: Final = (
     "payment_terms", "direct_debit_on", "contract", "project", "delivery_note", "buyer_reference", "source",
     "source_rank",
 )  # fmt: skip
+_WRITTEN: Final = (
+    "id", "version", *_COLUMNS, "balance_minor", "taxes", "reporting_currency", "exchange_rate", "exchange_rate_on",
+)  # fmt: skip
+_LINE_WRITTEN: Final = ("id", "amount_minor", "balance_minor", "due_on", "discount_minor", "discount_until")
+MANY: Final = 20  # from here on two statements cost less than one for each row
 _REFUSALS: Final = {"uq_invoice_external_id": ExternalIdTaken}
 
 
@@ -72,9 +79,28 @@ async def _locked(session: TenantSession, invoice_ids: Iterable[UUID], now: date
 async def correct_loaded(posting: Posting, changes: Mapping[UUID, InvoiceChange]) -> dict[UUID, Outcome[InvoiceView]]:
     """Correct invoices that were loaded under their debtors' locks."""
     outcomes = {invoice_id: _correct(posting, invoice_id, change) for invoice_id, change in changes.items()}
+    changed = [invoice_id for invoice_id, outcome in outcomes.items() if outcome.status == "updated"]
+    if len(changed) >= MANY:
+        await _write_many(posting, changed)
     await flush(posting.session, _REFUSALS)
     await posting.write()
     return outcomes
+
+
+async def _write_many(posting: Posting, invoice_ids: Sequence[UUID]) -> None:
+    """Write many corrected invoices in two statements; the session then knows them no longer as changed."""
+    session = posting.session
+    rows = [posting.invoices[invoice_id] for invoice_id in invoice_ids]
+    lines = [line for invoice_id in invoice_ids for line in posting.lines_of(invoice_id) if line not in session.new]
+    with session.no_autoflush:
+        try:
+            await update_rows(session, Invoice, _WRITTEN, [[getattr(row, name) for name in _WRITTEN] for row in rows])
+        except IntegrityError as error:
+            raise refusal_of(error, _REFUSALS) from error
+        values = [[getattr(line, name) for name in _LINE_WRITTEN] for line in lines]
+        await update_rows(session, Instalment, _LINE_WRITTEN, values)
+    for row in (*rows, *lines):
+        session.expunge(row)
 
 
 def draft_from(row: Invoice, lines: Sequence[Instalment]) -> NewInvoice:

@@ -55,7 +55,8 @@ async def reallocate(
     """
     root_id = (await lock_debtors(session, [debtor_id]))[debtor_id]
     group = (await groups_of(session, [root_id]))[root_id]
-    chosen = rule or (await access.creditor(session, creditor_id)).allocation_rule
+    creditor = await access.creditor(session, creditor_id)
+    chosen = rule or creditor.allocation_rule
     sources = await _sources(session, group, creditor_id, currency)
     standing = await active_by_rule(session, [source.id for source in sources], limit=MAX_ALLOCATIONS + 1)
     if len(standing) > MAX_ALLOCATIONS:

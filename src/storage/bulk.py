@@ -49,6 +49,35 @@ async def insert_rows(
         await session.execute(statement, _values(0, piece))
 
 
+async def update_rows(
+    session: AsyncSession,
+    model: type[Base],
+    columns: Sequence[str],
+    rows: Iterable[Sequence[Any]],  # Any: one value per column, of that column's type
+) -> None:
+    """Give rows of the session's tenant other values, as tuples in the order of `columns`, the first of them the id."""
+    batch = list(rows)
+    for start in range(0, len(batch), CHUNK):
+        piece = batch[start : start + CHUNK]
+        await session.execute(_update(model, tuple(columns)), _values(0, piece) if len(piece) > 1 else _lists(piece))
+
+
+def _lists(rows: Sequence[Sequence[Any]]) -> dict[str, Any]:  # Any: as in insert_rows
+    return {f"t0c{column}": [value] for column, value in enumerate(rows[0])}
+
+
+@lru_cache(maxsize=400)
+def _update(model: type[Base], columns: tuple[str, ...]) -> TextClause:
+    table = cast("Table", model.__table__)
+    types = [str(table.columns[column].type.compile(_DIALECT)).lower() for column in columns]
+    values = ", ".join(f"cast(:t0c{column} as {kind}[])" for column, kind in enumerate(types))
+    changes = ", ".join(f"{column} = u.{column}" for column in columns[1:])
+    return text(
+        f"update {table.fullname} as t set {changes} from unnest({values}) as u({', '.join(columns)})"  # noqa: S608
+        f" where t.tenant_id = (select app.tenant_id()) and t.{columns[0]} = u.{columns[0]}"
+    )  # allow: f-string-sql, names come from our models
+
+
 async def insert_tables(session: AsyncSession, *tables: Rows) -> None:
     """Insert into several tables that do not refer to each other, in one round trip where the rows fit into one."""
     wanted = [table for table in tables if table.rows]

@@ -15,6 +15,7 @@ from billing_connectors.csv_files.mapping import built_in
 from billing_connectors.file_imports import asking, mappings, uploads
 from billing_connectors.file_imports.asking import NewImport
 from billing_connectors.file_imports.models import ImportKind
+from billing_connectors.intakes.inboxes import open_inbox
 from casework.handlings import HandlingTarget, set_handling
 from casework.holds import NewHold, set_hold
 from casework.models import HandlingKind
@@ -22,10 +23,13 @@ from casework.tasks import open_task
 from dunning import policies
 from dunning.rules import default_body
 from kernel import ids
+from receivables.charges import book_charge
 from receivables.creditors import set_logo, update_creditor
 from receivables.debtors import create_debtor
-from receivables.drafts import CreditorChange, NewDebtor
+from receivables.drafts import CreditorChange, NewCharge, NewDebtor, NewWriteOff
+from receivables.ledger import ChargeKind, WriteOffReason
 from receivables.merging import merge
+from receivables.write_offs import write_off
 from runtime.egress import HttpSettings
 from storage.blobs import PostgresBlobs
 from storage.clocks import now_of
@@ -42,15 +46,22 @@ KINDS = {
     "creditor": "crd", "debtor": "dbt", "contact": "ctc", "invoice": "inv", "instalment": "ins", "credit_note": "crn",
     "receipt": "rcp", "allocation": "alc", "hold": "hld", "handling": "hnd", "task": "tsk", "policy": "pol",
     "course": "crs", "message": "msg", "endpoint": "whe", "delivery": "dlv", "event": "evt", "job": "job",
+<<<<<<< HEAD
     "upload": "upl", "mapping": "imm", "import": "imp", "key": "key", "object": "inv", "subject": "inv", "into": "dbt",
     "parent": "dbt", "match": "dmt", "conflict": "cfl", "bank_account": "bac",
+=======
+    "upload": "upl", "mapping": "imm", "import": "imp", "key": "key", "object": "inv", "subject": "inv",
+    "into": "dbt", "parent": "dbt", "match": "dmt", "conflict": "cfl", "charge": "chg", "write_off": "wof",
+    "bank_account": "bac", "inbox": "inb", "intake": "itk",
+>>>>>>> main
 }  # fmt: skip
 TABLES = {
+    "inb": "inbox",
     "crd": "creditor", "dbt": "debtor", "ctc": "contact", "inv": "invoice", "ins": "instalment", "rcp": "receipt",
     "alc": "allocation", "hld": "hold", "hnd": "handling", "tsk": "task", "pol": "policy", "crs": "course",
     "msg": "message", "whe": "endpoint", "evt": "event", "job": "job", "key": "api_key",
     "upl": "upload", "imm": "import_mapping", "imp": "import_run",
-    "dmt": "debtor_match", "bac": "bank_account",
+    "dmt": "debtor_match", "bac": "bank_account", "chg": "charge", "wof": "write_off",
 }  # fmt: skip
 
 
@@ -77,9 +88,13 @@ async def furnish(database: Database, tenant_id: UUID) -> dict[str, str]:
         await set_logo(session, PostgresBlobs(database.keys), cast.creditor_id, make_png(2, 2), now)
         for phone in ("01 42 00 00 01", "0142000001"):
             twin = await create_debtor(session, NewDebtor(name="Jumeau SARL", phone=phone, country="FR"), now)
+        await book_charge(session, NewCharge(kind=ChargeKind.FEE, amount_minor=100, invoice_id=invoice_id), now)
+        given_up = NewWriteOff(invoice_id=invoice_id, reason=WriteOffReason.GOODWILL, amount_minor=1)
+        await write_off(session, given_up, now)
         await open_task(session, kind="invoice_look", subject_id=invoice_id, title="Look", now=now)
         new = NewWebhookEndpoint(url="https://hooks.example.com/x", types=("*",))
         await endpoints.create(session, new, now, ring=database.keys, http=HttpSettings())
+        await open_inbox(session, None, [], now)
     async with open_engine(database) as engine:
         await advance(engine, tenant_id, datetime(2026, 3, 18, 12, tzinfo=UTC))
     async with database.tenant(tenant_id, CAUSE) as session:
@@ -111,7 +126,9 @@ class Operation:
     def __init__(self, document: dict[str, Any], path: str, method: str) -> None:
         self.document, self.path, self.method = document, path, method
         self.spec = document["paths"][path][method]
-        body = self.spec.get("requestBody", {}).get("content", {}).get("application/json", {}).get("schema")
+        content = self.spec.get("requestBody", {}).get("content", {})
+        body = content.get("application/json", {}).get("schema")
+        self.file = b"a file" if "application/octet-stream" in content else None
         self.slots = [*self._parameters(), *self._of_body(body, "")]
         self.body = body
 
@@ -192,9 +209,15 @@ class Operation:
                 query[slot.name] = given[slot.kind]
         body = None if self.body is None else self.sample(self.body, "", given)
         headers = {"Idempotency-Key": str(uuid4())} if self.method == "post" else {}
+<<<<<<< HEAD
         if "application/octet-stream" in self.spec.get("requestBody", {}).get("content", {}):
             headers["content-type"] = "application/octet-stream"
             return await client.request(self.method.upper(), path, params=query, content=b"a;b\n", headers=headers)
+=======
+        if self.file is not None:
+            headers["Content-Type"] = "application/octet-stream"
+            return await client.request(self.method.upper(), path, params=query, content=self.file, headers=headers)
+>>>>>>> main
         return await client.request(self.method.upper(), path, params=query, json=body, headers=headers)
 
 

@@ -194,3 +194,14 @@ async def test_versions_page_from_the_newest(world: World) -> None:
     rest = await world.get(path, limit="3", cursor=first["next_cursor"])
     found = [(each["version"], each["invoice"]["balance_minor"]) for each in (*first["data"], *rest["data"])]
     assert found == [(4, 9_994), (3, 9_997), (2, 9_999), (1, 10_000)]
+
+
+@pytest.mark.parametrize(
+    "known", ["2026-03-01T00:00:00", "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00", "yesterday"]
+)
+async def test_an_instant_has_an_offset_and_is_of_our_time(world: World, known: str) -> None:
+    bill = await world.invoice("F-1", 10_000)
+    answer = await world.client.get(f"/v1/invoices/{bill['id']}/balance", params={"as_known_at": known})
+    assert answer.status_code in {400, 422}, answer.text
+    far = await world.get(f"/v1/invoices/{bill['id']}/balance", as_of="9999-12-31", as_known_at="9998-12-31T23:59:59Z")
+    assert far["balance_minor"] == 10_000

@@ -107,7 +107,7 @@ async def test_a_legal_id_with_wrong_check_digits_is_refused(alice: AsyncClient)
 
 
 async def test_debtors_are_listed_by_parent_label_and_archive(alice: AsyncClient) -> None:
-    group = await post(alice, "/v1/debtors", 201, name="Groupe", labels={"region": "nord"})
+    group = await post(alice, "/v1/debtors", 201, name="Holding", labels={"region": "nord"})
     child = await post(
         alice, "/v1/debtors", 201, name="Filiale", parent_id=group["id"], labels={"region": "nord", "tier": "a"},
         addresses=[{"kind": "billing", "street": "1 rue Haute", "postcode": "75011", "city": "Paris"}],

@@ -4,9 +4,11 @@ from typing import Any
 
 import pytest
 
+from billing_connectors.fec.balances import balances
 from support.books import NAME, Half, books
 from support.documents import reference_folder
 from support.importing import Importer
+from support.receivables import at_work
 
 SAMPLE = "123456789FEC20261231.txt"
 OURS = "siren:903821654"
@@ -209,3 +211,21 @@ async def test_an_export_that_counted_the_payment_is_not_counted_twice(importer:
     await importer.content(written.content(), NAME)
     assert await _owed(importer) == [("FA-1", 12000, 2000)]
     assert await _money(importer) == [(10000, 0, "final")]
+
+
+async def test_the_balance_of_the_books_is_the_balance_here(importer: Importer) -> None:
+    creditor_id = await importer.creditor("Atelier", OURS)
+    written = books()
+    written.sale("C1", "FA-1", "20260105", 12000, "A")
+    written.paid("C1", "20260210", 5000, "A")
+    written.sale("C2", "AV-1", "20260105", -3000)
+    written.paid("C3", "20260210", 700)
+    written.sale("C4", "FA-4", "20260105", 100)
+    written.paid("C4", "20260210", 100, piece="FA-4")
+    content = written.content()
+    await importer.content(content, NAME)
+    async with at_work(importer.database, importer.tenant_id) as session:
+        lines = await balances(session, content, NAME, creditor_id)
+    assert [(line.code, line.books_minor, line.ours_minor, line.difference_minor) for line in lines] == [
+        ("C1", 7000, 7000, 0), ("C2", -3000, -3000, 0), ("C3", -700, -700, 0), ("C4", 0, 0, 0),
+    ]  # fmt: skip

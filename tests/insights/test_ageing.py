@@ -260,7 +260,8 @@ async def test_a_table_for_a_spreadsheet_in_french(
         {"bounds": "30,20"}, {"bounds": "0,30"}, {"bounds": "5", "period_count": 2}, {"bounds": "99999"},
         {"convert_to": "EUR"}, {"convert_to": "EUR", "rates": "USD:-1", "rates_on": "2026-03-01"},
         {"convert_to": "EUR", "rates": "USD:0", "rates_on": "2026-03-01"}, {"period_length_days": 0},
-        {"as_known_at": "2026-03-01T00:00:00"}, {"creditor": "dbt_00000000000000000000000000"},
+        {"as_known_at": "2026-03-01T00:00:00"}, {"as_of": "9999-12-31"}, {"as_of": "0001-01-01"},
+        {"creditor": "dbt_00000000000000000000000000"},
     ],
 )  # fmt: skip
 async def test_what_makes_no_sense_is_refused(alice: AsyncClient, query: dict[str, object]) -> None:

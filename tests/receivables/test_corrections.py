@@ -8,7 +8,7 @@ import pytest
 from kernel import ids
 from kernel.errors import Invalid, PreconditionFailed
 from receivables import access, queries
-from receivables.corrections import update_invoice, void_invoice
+from receivables.corrections import MANY, correct_invoices, update_invoice, void_invoice
 from receivables.drafts import InvoiceChange
 from receivables.errors import AmountBelowAllocated, DocumentConflict, ExternalIdTaken, InvoiceNotFound, InvoiceNotOpen
 from receivables.models import DocumentState, DueOnSource, VoidReason
@@ -216,3 +216,25 @@ async def test_two_identities_are_a_conflict_and_never_a_second_debt(database: D
             "unchanged", "created", "updated", "unchanged", "refused",
         ]  # fmt: skip
         assert len(await queries.invoices(session, queries.InvoiceFilter(), now=NOW, limit=10)) == 3
+
+
+async def test_many_are_corrected_as_one_is(database: Database, tenant_id: UUID) -> None:
+    """From a certain number on they are written in two statements, whose outcome is the same."""
+    count = MANY + 5
+    async with at_work(database, tenant_id) as session:
+        parties = await make_parties(session)
+        for place in range(count):
+            await make_invoice(session, parties, f"F-{place}", 1_000, external_id=f"erp-{place}")
+        news = [invoice(parties, f"F-{place}", 1_000 + place, payment_terms="30 jours") for place in range(count)]
+        outcomes = await put_invoices(session, news, NOW)
+        shown = [await access.invoice_view(session, ids.decode("inv", each.get().id)) for each in outcomes]
+        assert [each.get() for each in outcomes] == shown
+        assert [each.status for each in outcomes] == ["updated"] * count
+        assert [(view.total_minor, view.payment_terms) for view in shown] == [
+            (1_000 + place, "30 jours") for place in range(count)
+        ]
+        assert await drift(session, [parties.debtor_id]) == []
+    changes = {ids.decode("inv", view.id): InvoiceChange(external_id="the same") for view in shown}
+    with pytest.raises(ExternalIdTaken):
+        async with at_work(database, tenant_id) as session:
+            await correct_invoices(session, changes, NOW)

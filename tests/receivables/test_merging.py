@@ -218,7 +218,7 @@ async def test_parents_make_a_tree(database: Database, tenant_id: UUID, other_te
     async with at_work(database, other_tenant_id) as session:
         stranger = await debtor(session)
     async with at_work(database, tenant_id) as session:
-        group = await debtor(session, name="Groupe")
+        group = await debtor(session, name="Holding")
         child = await debtor(session, name="Filiale", parent_id=group)
         grandchild = await debtor(session, name="Magasin", parent_id=child)
         for debtor_id, parent_id in ((group, group), (group, grandchild), (child, stranger), (child, ids.new_id())):

@@ -169,7 +169,7 @@ async def test_paper_bears_the_creditors_logo_and_the_account_of_its_currency(
 ) -> None:
     url = f"/v1/creditors/{parties.creditor.id}"
     made = await alice.post(
-        f"{url}/bank-accounts", json={"iban": "DE89370400440532013000", "currency": "USD", "is_default": True}
+        f"{url}/bank_accounts", json={"iban": "DE89370400440532013000", "currency": "USD", "is_default": True}
     )
     assert made.status_code == 201, made.text
     picture = io.BytesIO()
@@ -265,6 +265,8 @@ async def test_what_cannot_be_told_is_refused(
     assert (backwards.status_code, backwards.json()["errors"][0]["pointer"]) == (422, "/query/from")
     nobody = await alice.get(f"/v1/debtors/{ids.encode('dbt', ids.new_id())}/statement")
     assert nobody.json()["code"] == "debtor_not_found"
+    for query in ({"to": "9999-12-31"}, {"from": "0001-01-01"}, {"to": "0001-01-01"}):
+        assert (await alice.get(url, params=query)).status_code == 422
     assert (await alice.get(url, headers={"Accept": "image/png"})).status_code == 406
     monkeypatch.setattr("receivables.statements.reading.MAX_LINES", 3)
     long = await alice.get(url)

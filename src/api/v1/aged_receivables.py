@@ -17,7 +17,7 @@ from api.files import CSV, Language, file_of, wants
 from api.pages import Page
 from api.problems import problems
 from api.routes import needs
-from api.v1.filters import AsKnownAt, CreditorFilter, CurrencyFilter, DebtorFilter, instant
+from api.v1.filters import AsKnownAt, CreditorFilter, CurrencyFilter, DebtorFilter, instant, our_day
 from insights import sheets
 from insights.ageing import Conversion, Question, Row, detail, report
 from insights.views import AgedDebtor, AgedItem, AgedReport, AgedSummary, Credits, GroupBy
@@ -69,7 +69,11 @@ Grouping = Annotated[GroupBy, QueryParameter(name="group_by", description="What 
 ConvertTo = Annotated[
     str | None,
     QueryParameter(
-        name="convert_to", pattern="^[A-Z]{3}$", description="Also everything in this currency, by `rates`."
+        name="convert_to",
+        min_length=3,
+        max_length=3,
+        pattern="^[A-Z]{3}$",
+        description="Also everything in this currency, by `rates`.",
     ),
 ]
 Rates = Annotated[
@@ -129,7 +133,7 @@ class AgedReceivables(Controller):
         """
         asked = Question(
             now=_seen_at(page, now),
-            as_of=as_of,
+            as_of=our_day(as_of, "as_of"),
             as_known_at=instant(as_known_at),
             basis=basis,
             periods=_periods(basis, length_days, count, bounds),
@@ -178,7 +182,7 @@ class AgedReceivables(Controller):
         """Read the totals alone, as a dashboard shows them."""
         asked = Question(
             now=now,
-            as_of=as_of,
+            as_of=our_day(as_of, "as_of"),
             as_known_at=instant(as_known_at),
             basis=basis,
             periods=_periods(basis, length_days, count, bounds),
@@ -220,7 +224,7 @@ class AgedReceivables(Controller):
         """
         asked = Question(
             now=_seen_at(page, now),
-            as_of=as_of,
+            as_of=our_day(as_of, "as_of"),
             as_known_at=instant(as_known_at),
             basis=basis,
             periods=_periods(basis, length_days, count, bounds),

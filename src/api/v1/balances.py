@@ -12,7 +12,15 @@ from api.fields import Currency, IdText, body_id, id_filter
 from api.pages import Page, PageOf
 from api.problems import problems
 from api.routes import needs
-from api.v1.filters import CreditorFilter, DebtorFilter, EffectiveFrom, EffectiveTo, InvoiceFilterId
+from api.v1.filters import (
+    AsKnownAt,
+    CreditorFilter,
+    DebtorFilter,
+    EffectiveFrom,
+    EffectiveTo,
+    InvoiceFilterId,
+    instant,
+)
 from kernel import ids
 from kernel.cursors import CursorInvalid
 from receivables import access, lists
@@ -28,10 +36,6 @@ from storage.session import TenantSession
 
 AsOf = Annotated[
     date | None, QueryParameter(name="as_of", description="On which day; the creditor's today unless given.")
-]
-AsKnownAt = Annotated[
-    datetime | None,
-    QueryParameter(name="as_known_at", description="With what was known at this instant; now unless given."),
 ]
 
 
@@ -60,7 +64,7 @@ class InvoiceLedger(Controller):
     ) -> InvoiceBalance:
         """Read what was to pay on a day, as known at an instant, by instalment; charges stand beside it."""
         wanted = ids.decode("inv", invoice_id)
-        return await invoice_balance(session, wanted, now, as_of=as_of, as_known_at=as_known_at)
+        return await invoice_balance(session, wanted, now, as_of=as_of, as_known_at=instant(as_known_at))
 
     @get(
         "/versions",
@@ -94,7 +98,7 @@ class DebtorLedger(Controller):
     ) -> DebtorBalance:
         """Read what a debtor owed on a day, as known at an instant, by creditor and currency."""
         wanted = ids.decode("dbt", debtor_id)
-        return await debtor_balance(session, wanted, now, as_of=as_of, as_known_at=as_known_at)
+        return await debtor_balance(session, wanted, now, as_of=as_of, as_known_at=instant(as_known_at))
 
     @post(
         "/reallocate",

@@ -16,7 +16,7 @@ from api.gateway import close
 from api.problems import problems
 from api.resources import Resources
 from api.routes import needs
-from api.v1.filters import AsKnownAt, CreditorFilter, CurrencyFilter, instant
+from api.v1.filters import AsKnownAt, CreditorFilter, CurrencyFilter, instant, our_day
 from kernel import ids
 from kernel.errors import NotFound
 from receivables.errors import DebtorNotFound
@@ -80,8 +80,8 @@ class Statements(Controller):
         asked = StatementOf(
             debtor_id=ids.decode("dbt", debtor_id),
             now=now,
-            from_on=from_on,
-            to_on=to_on,
+            from_on=our_day(from_on, "from"),
+            to_on=our_day(to_on, "to"),
             as_known_at=instant(as_known_at),
             creditor_id=id_filter(creditor, "creditor", "crd"),
             currency=currency,
