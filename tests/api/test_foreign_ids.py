@@ -46,14 +46,9 @@ KINDS = {
     "creditor": "crd", "debtor": "dbt", "contact": "ctc", "invoice": "inv", "instalment": "ins", "credit_note": "crn",
     "receipt": "rcp", "allocation": "alc", "hold": "hld", "handling": "hnd", "task": "tsk", "policy": "pol",
     "course": "crs", "message": "msg", "endpoint": "whe", "delivery": "dlv", "event": "evt", "job": "job",
-<<<<<<< HEAD
-    "upload": "upl", "mapping": "imm", "import": "imp", "key": "key", "object": "inv", "subject": "inv", "into": "dbt",
-    "parent": "dbt", "match": "dmt", "conflict": "cfl", "bank_account": "bac",
-=======
     "upload": "upl", "mapping": "imm", "import": "imp", "key": "key", "object": "inv", "subject": "inv",
     "into": "dbt", "parent": "dbt", "match": "dmt", "conflict": "cfl", "charge": "chg", "write_off": "wof",
     "bank_account": "bac", "inbox": "inb", "intake": "itk",
->>>>>>> main
 }  # fmt: skip
 TABLES = {
     "inb": "inbox",
@@ -209,15 +204,9 @@ class Operation:
                 query[slot.name] = given[slot.kind]
         body = None if self.body is None else self.sample(self.body, "", given)
         headers = {"Idempotency-Key": str(uuid4())} if self.method == "post" else {}
-<<<<<<< HEAD
-        if "application/octet-stream" in self.spec.get("requestBody", {}).get("content", {}):
-            headers["content-type"] = "application/octet-stream"
-            return await client.request(self.method.upper(), path, params=query, content=b"a;b\n", headers=headers)
-=======
         if self.file is not None:
             headers["Content-Type"] = "application/octet-stream"
             return await client.request(self.method.upper(), path, params=query, content=self.file, headers=headers)
->>>>>>> main
         return await client.request(self.method.upper(), path, params=query, json=body, headers=headers)
 
 
