@@ -122,7 +122,7 @@ def test_dates_are_read_by_evidence_and_what_is_open_is_said() -> None:
 
 
 def test_headers_that_are_nearly_known_or_tell_by_their_content_are_proposed_with_less_confidence() -> None:
-    content = "N° factures;Date facture;Cliente;Montant TTC;zzz\nF-1;13/03/2026;Petit;1,00;compta@petit.example\n"
+    content = "N° factures;Date facture;Clients;Montant TTC;zzz\nF-1;13/03/2026;Petit;1,00;compta@petit.example\n"
     found = {each.header: (each.field, each.confidence) for each in look(content.encode()).columns}
     assert found["Montant TTC"] == ("total", "certain")
     assert found["N° factures"] == ("number", "likely")
