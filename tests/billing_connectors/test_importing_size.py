@@ -50,7 +50,7 @@ async def test_thousands_of_rows_and_again(importer: Importer) -> None:
         {"imported"},
     )
     assert await counts(importer) == (ROWS, 40, 40, ROWS + 1, ROWS)
-    assert await importer.rows(BLOBS) == [("export", "raw_document", len(content), True)]
+    assert await importer.rows(BLOBS) == [("export", "raw_export", len(content), True)]
     before = await importer.events()
     for again in (content, content + b"\n"):  # the same bytes, and other bytes that say the same
         assert {one.verdict.status for one in await importer.content(again, "export.csv")} == {"unchanged"}

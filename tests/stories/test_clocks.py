@@ -69,6 +69,8 @@ async def shift(database: Database, tenant_id: UUID, days: int) -> None:
         )
         await session.execute(text("update app.invoice set due_on = due_on - cast(:days as integer)"), {"days": days})
         await session.execute(text("update app.due set due_at = due_at - make_interval(days => :days)"), {"days": days})
+        seen = "update app.course set first_seen_at = first_seen_at - make_interval(days => :days)"
+        await session.execute(text(seen), {"days": days})
 
 
 async def test_tenants_of_three_times_live_side_by_side(live: Engine, mail_server: MailServer) -> None:
