@@ -6,7 +6,7 @@ with ready as (
   returning d.object_id
 ), debt as (
   select c.id as course_id, c.instalment_id, c.invoice_id, c.debtor_id, c.creditor_id, c.policy_version_id, c.cycle,
-         c.from_step, i.due_on, i.balance_minor, v.currency, cr.zone, k.id as contact_id,
+         c.from_step, c.first_seen_at, i.due_on, i.balance_minor, v.currency, cr.zone, k.id as contact_id,
          coalesce(k.zone, d.zone, cr.zone) as debtor_zone, uuidv7() as notice_id, uuidv7() as decision_id
   from ready r
   join app.course c on c.tenant_id = $1 and c.id = r.object_id and c.state = 'active'
@@ -51,7 +51,8 @@ with ready as (
     || '","held_minor":0,"unapplied_minor":0,"in_process_minor":0,"direct_debit_on":null,"insolvent":false,'
     || '"reachable":true,"opted_out":false,"holds":[],"outsourced":false,"mode":"automatic","stopped":[],'
     || '"in_review":false,"creditor_zone":"' || zone || '","debtor_zone":"' || debtor_zone
-    || '","fresh":true,"cycle":' || cycle || ',"from_step":' || from_step || ',"said":[],"contacted_on":null}',
+    || '","fresh":true,"cycle":' || cycle || ',"from_step":' || from_step
+    || ',"seen_on":"' || (first_seen_at at time zone zone)::date || '","said":[],"contacted_on":null}',
     policy_version_id, cycle
   from said
 ), course as (
