@@ -84,6 +84,9 @@ _STATE = {
         from app.allocation a
         join app.invoice v on v.id = a.invoice_id join app.credit_note n on n.id = a.credit_note_id
         order by 1, 2, 3""",
+    "receipts": """
+        select d.name, r.effective_on, r.currency, r.amount_minor, r.unapplied_minor, r.state
+        from app.receipt r join app.debtor d on d.id = r.debtor_id order by d.name, r.effective_on, r.amount_minor""",
     "debtors": """
         select d.name, d.kind, d.language, d.country, d.address, d.email,
                array(select i.scheme || ':' || i.value from app.debtor_identifier i
